@@ -1,0 +1,145 @@
+"""Measured load and its forecast: the two seams that carry arrays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from ecm.model.base import Frozen, Mbps, Name, Text, UtcTime
+
+
+def _readonly(values: object) -> npt.NDArray[np.float64]:
+    array: npt.NDArray[np.float64] = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+Array = Annotated[
+    npt.NDArray[np.float64],
+    BeforeValidator(_readonly),
+    PlainSerializer(lambda a: a.tolist(), return_type=list[object]),
+]
+"""A read-only float array; JSON `NaN` stands for a value that is missing."""
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class TelemetryFinding(Frozen):
+    """Something found in a telemetry series; reported, never silently repaired."""
+
+    vpn: Name
+    application: Name
+    kind: Text
+    """`gap`, `duplicate`, `unsorted`, `reset`, `negative`, `absurd`, `time-zone`, `short`, `stale`, `flat`, ..."""
+    severity: Severity
+    count: Annotated[int, Field(ge=1)]
+    first: UtcTime | None
+    detail: Text
+
+
+class DemandHistory(Frozen):
+    """Load of every application on one regular grid; a value that was not measured is NaN."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    interval_min: Annotated[int, Field(ge=1, le=60)]
+    start: UtcTime
+    """Start of the first interval."""
+    applications: tuple[Name, ...]
+    """Sorted; the rows of `mbps`."""
+    vpns: tuple[Name, ...]
+    """VPN of each row."""
+    mbps: Array
+    """(applications, intervals): mean load over the interval, Mbit/s, download plus upload."""
+    findings: tuple[TelemetryFinding, ...] = ()
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if (
+            self.mbps.ndim != 2
+            or self.mbps.shape[0] != len(self.applications)
+            or len(self.vpns) != len(self.applications)
+        ):
+            raise ValueError(f"mbps has shape {self.mbps.shape}, expected ({len(self.applications)}, intervals)")
+        if tuple(sorted(self.applications)) != self.applications:
+            raise ValueError("applications must be sorted")
+        return self
+
+    @property
+    def end(self) -> UtcTime:
+        """End of the last interval."""
+        return self.start + timedelta(minutes=self.interval_min * self.mbps.shape[1])
+
+
+class ApplicationForecast(Frozen):
+    """Forecast of one application, rounded to whole Mbit/s: what a plan keeps of it."""
+
+    application: Name
+    vpn: Name
+    model: Text
+    """The sktime forecaster that was selected."""
+    p50_mbps: tuple[Mbps, ...]
+    p90_mbps: tuple[Mbps, ...]
+    p99_mbps: tuple[Mbps, ...]
+    """Per step of the forecast's grid."""
+    window_p50_mbps: Mbps
+    window_p90_mbps: Mbps
+    window_p99_mbps: Mbps
+    """Of the maximum over the sizing window, with the reactive floor."""
+    recent_peak_mbps: Mbps
+    """The reactive floor: the highest load of the last lead time."""
+    last_mbps: Mbps
+    unexplained_fall: bool
+    """The latest load is below what the model thought possible: nothing is scaled in on it."""
+    coverage_permille: Annotated[int, Field(ge=0, le=1000)]
+    """Share of past windows whose maximum stayed within the P90, out of sample."""
+    event_effects: tuple[Text, ...] = ()
+
+
+class Forecast(Frozen):
+    """Joint forecast of all applications: scenarios keep the dependence in time and between series.
+
+    A scenario is the forecast path plus the errors that the same models made from one past origin, so the maximum over
+    the window of the sum of any set of applications has an empirical, out-of-sample distribution.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    start: UtcTime
+    """Start of the first forecast step."""
+    interval_min: Annotated[int, Field(ge=1, le=60)]
+    window_first_step: Annotated[int, Field(ge=0)]
+    """First step of the sizing window [now + lead, now + lead + hold]; the window reaches to the last step."""
+    applications: tuple[ApplicationForecast, ...]
+    """Sorted by application; the first axis of `scenarios`."""
+    scenarios: Array
+    """(applications, scenarios, steps), Mbit/s, whole numbers, none negative."""
+    tail_factor_permille: Annotated[int, Field(ge=1000)] = 1000
+    """Factor on the largest scenario for quantiles beyond what the number of scenarios can show."""
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        ids = tuple(a.application for a in self.applications)
+        if tuple(sorted(ids)) != ids:
+            raise ValueError("applications must be sorted")
+        if self.scenarios.ndim != 3 or self.scenarios.shape[0] != len(ids):
+            raise ValueError(f"scenarios has shape {self.scenarios.shape}, expected ({len(ids)}, scenarios, steps)")
+        return self
+
+    def row(self, application: str) -> int:
+        """Return the index of `application` on the first axis of `scenarios`; KeyError when there is none."""
+        for index, item in enumerate(self.applications):
+            if item.application == application:
+                return index
+        raise KeyError(application)

@@ -1,0 +1,105 @@
+"""What runs, as read from the stack's outputs and AWS; the input of `plan` and of `verify`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from ecm.model.base import Digest, Frozen, Name, ShapeName, SlotId, Text, UtcTime, Zone
+
+
+class InstanceState(StrEnum):
+    """EC2's instance states, and `missing` for one that EC2 does not know."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    MISSING = "missing"
+
+
+class Health(StrEnum):
+    """Health of a node; `unknown` and `new` are not unhealthy."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+    NEW = "new"
+
+
+class ObservedNode(Frozen):
+    """One generation of a slot as it stands."""
+
+    slot: SlotId
+    generation: Annotated[int, Field(ge=1)]
+    instance_id: Text
+    shape: ShapeName | None
+    zone: Zone | None
+    state: InstanceState
+    health: Health
+    unhealthy_since: UtcTime | None = None
+    private_ip: Text | None = None
+    source_dest_check: bool | None = None
+    registered: bool | None = None
+    """Registered with every target group of its ingress tier; none: the tier has none."""
+
+
+class ObservedRoute(Frozen):
+    """A route of one of the stack's route tables, by its logical name."""
+
+    name: Text
+    route_table: Text
+    destination: Text
+    target: Text | None
+    """Gateway, interface or endpoint id; none: the route is gone."""
+    state: Text
+    """`active` or `blackhole`, or `missing`."""
+
+
+class ObservedRecord(Frozen):
+    """A DNS record of the stack."""
+
+    name: Text
+    type: Text
+    values: tuple[Text, ...]
+
+
+class ObservedConfig(Frozen):
+    """A configuration object in the bucket."""
+
+    key: Text
+    digest: Digest | None
+    """Of the object's bytes; none: the object is gone."""
+
+
+class Unavailable(Frozen):
+    """EC2 had no capacity for a shape in a zone, or a quota was reached, until this mark expires."""
+
+    shape: ShapeName
+    zone: Zone
+    until: UtcTime
+
+
+class Observed(Frozen):
+    """A snapshot of the stack."""
+
+    stack: Name
+    taken_at: UtcTime
+    applied: Digest | None
+    """The stack's own `planDigest` output."""
+    nodes: tuple[ObservedNode, ...] = ()
+    routes: tuple[ObservedRoute, ...] = ()
+    records: tuple[ObservedRecord, ...] = ()
+    configs: tuple[ObservedConfig, ...] = ()
+    unavailable: tuple[Unavailable, ...] = ()
+
+    def node(self, slot: str, generation: int) -> ObservedNode | None:
+        """Return the node of `slot` with `generation`, or None when it was not seen."""
+        for node in self.nodes:
+            if node.slot == slot and node.generation == generation:
+                return node
+        return None

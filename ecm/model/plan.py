@@ -1,0 +1,376 @@
+"""The plan: ECM's decision, the desired state and the evidence for it. Whole numbers only, tuples sorted by id."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ecm.model.base import (
+    Digest,
+    Frozen,
+    HostName,
+    Mbps,
+    MicroUsd,
+    Name,
+    Permille,
+    Region,
+    ShapeName,
+    SlotId,
+    Text,
+    UtcTime,
+    Zone,
+    digest,
+)
+from ecm.model.catalog import AmiId, Architecture
+from ecm.model.demand import ApplicationForecast
+from ecm.model.fleet import PortRange, Role, Tenancy, WayIn
+from ecm.model.refusal import Because
+from ecm.model.sizing import Load
+
+
+class NodeState(StrEnum):
+    """Whether a node takes new traffic."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+
+
+class SubnetKind(StrEnum):
+    """Public subnets route to the internet gateway, private ones only within the VPC."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class Node(Frozen):
+    """One generation of what stands in a slot: one network interface and one instance."""
+
+    generation: Annotated[int, Field(ge=1)]
+    shape: ShapeName
+    architecture: Architecture
+    image: Name
+    ami: AmiId
+    private_ip: IPv4Address
+    state: NodeState
+    draining_since: UtcTime | None = None
+
+
+class Alternative(Frozen):
+    """Where and as what a slot may stand when its own (shape, zone) has no capacity; best first."""
+
+    shape: ShapeName
+    zone: Zone
+    extra_usd_micro_per_hour: int
+
+
+class Slot(Frozen):
+    """A node's place, and the generations that stand in it: one, or two while one replaces the other."""
+
+    id: SlotId
+    zone: Zone
+    index: Annotated[int, Field(ge=0, le=99)]
+    number: Annotated[int, Field(ge=0, le=31)]
+    """Stable number within the tier; tunnel addresses and ports are computed from it."""
+    nodes: tuple[Node, ...] = Field(min_length=1, max_length=2)
+    """Sorted by generation."""
+    capacity_mbps: Mbps
+    weight: Annotated[int, Field(ge=1, le=255)]
+    """Share of traffic among the tier's nodes, in proportion to capacity."""
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class TierPlan(Frozen):
+    """A tier as it is to be."""
+
+    id: Name
+    vpn: Name
+    role: Role
+    exits: bool
+    """The last tier of at least one chain: its nodes have a public source address."""
+    subnets: SubnetKind
+    tenancy: Tenancy
+    pre_shared_key: bool
+    inspection: bool
+    security_level: Annotated[int, Field(ge=0, le=9)]
+    slots: tuple[Slot, ...]
+    """Sorted by (zone, index)."""
+
+
+class Adjacency(Frozen):
+    """Two tiers that are neighbours in a chain: every node of one has tunnels to every node of the other."""
+
+    vpn: Name
+    number: Annotated[int, Field(ge=0, le=199)]
+    """Stable within the VPN; tunnel addresses and ports are computed from it."""
+    upstream: Name
+    downstream: Name
+    tunnels: Annotated[int, Field(ge=1, le=4)]
+    """K: parallel tunnels per pair of nodes, where one core or one flow of 5 Gbit/s is not enough."""
+
+
+class ChainPlan(Frozen):
+    """A chain as it is to be; chains are recognised at the next hop by their number."""
+
+    id: Name
+    vpn: Name
+    number: Annotated[int, Field(ge=1, le=250)]
+    """Stable within the VPN; the chain's part of a packet mark and its routing table."""
+    tiers: tuple[Name, ...]
+    security_level: Annotated[int, Field(ge=0, le=9)]
+    latency_us: Annotated[int, Field(ge=0)]
+    """p95, one way, at the planned load."""
+    loss_ppm: Annotated[int, Field(ge=0)]
+    outage_s: Annotated[int, Field(ge=0)]
+
+
+class ApplicationRoute(Frozen):
+    """An application's chain and class."""
+
+    application: Name
+    vpn: Name
+    chain: Name
+    traffic_class: Name
+    number: Annotated[int, Field(ge=1, le=65535)]
+    """Stable within the VPN; the application's part of a packet mark."""
+    destinations: tuple[IPv4Network, ...]
+    ports: tuple[PortRange, ...]
+    way_in: WayIn
+
+
+class ClassPlan(Frozen):
+    """A class of traffic at the entry."""
+
+    id: Name
+    number: Annotated[int, Field(ge=1, le=15)]
+    listener_port: int
+    dscp: int
+    share_pct: int
+
+
+class VpnPlan(Frozen):
+    """A VPN as it is to be."""
+
+    id: Name
+    client_cidr: IPv4Network
+    host: HostName | None
+    ingress: Name
+    peers: Digest | None
+    """The peer table in the store; none: no clients yet."""
+    classes: tuple[Name, ...]
+    """Classes that its applications use."""
+
+
+class Subnet(Frozen):
+    """One subnet: a zone and a kind."""
+
+    name: Text
+    zone: Zone
+    kind: SubnetKind
+    cidr: IPv4Network
+
+
+class VpcRoute(Frozen):
+    """A route from workloads of the VPC to one node's interface."""
+
+    id: Text
+    route_table: Text
+    destination: IPv4Network
+    slot: SlotId
+    generation: int
+
+
+class NetworkPlan(Frozen):
+    """The stack's network."""
+
+    vpc_cidr: IPv4Network
+    overlay_cidr: IPv4Network
+    vpc_id: Text | None
+    internet_gateway_id: Text | None
+    zones: tuple[Zone, ...]
+    subnets: tuple[Subnet, ...]
+    vpc_routes: tuple[VpcRoute, ...] = ()
+
+
+class Desired(Frozen):
+    """Everything that the Pulumi program declares and `render` renders."""
+
+    stack: Name
+    region: Region
+    dns_zone: HostName | None
+    network: NetworkPlan
+    classes: tuple[ClassPlan, ...]
+    vpns: tuple[VpnPlan, ...]
+    tiers: tuple[TierPlan, ...]
+    adjacencies: tuple[Adjacency, ...]
+    chains: tuple[ChainPlan, ...]
+    applications: tuple[ApplicationRoute, ...]
+
+    def tier(self, tier_id: str) -> TierPlan:
+        """Return the tier called `tier_id`; KeyError when there is none."""
+        for tier in self.tiers:
+            if tier.id == tier_id:
+                return tier
+        raise KeyError(tier_id)
+
+
+class ConfigDigest(Frozen):
+    """The digest of one rendered configuration object, by its key in the configuration bucket."""
+
+    key: Text
+    digest: Digest
+
+
+class TierEvidence(Frozen):
+    """Why a tier is as it is: the review report's row."""
+
+    tier: Name
+    load: Load
+    nodes_before: int
+    nodes_after: int
+    capacity_mbps: Mbps
+    """Of all active nodes, at full utilisation."""
+    usable_mbps: Mbps
+    """Held after the worst loss at maximum utilisation."""
+    after_zone_loss_mbps: Mbps
+    after_node_losses_mbps: Mbps
+    zone_loss_survived: bool
+    usd_micro_per_hour: MicroUsd
+    because: tuple[Because, ...]
+
+
+class ApplicationEvidence(Frozen):
+    """Why an application takes its chain."""
+
+    application: Name
+    chain: Name
+    moved_from: Name | None
+    because: tuple[Because, ...]
+    rejected: tuple[Text, ...]
+    """Each other chain with the requirement that it failed, or what it would have cost more."""
+    violated: tuple[Text, ...] = ()
+    """Requirements that are not met, where the profile allows a fallback."""
+
+
+class ChangeKind(StrEnum):
+    """What happens to a part of the stack."""
+
+    CREATE = "create"
+    ADD_NODE = "add-node"
+    REPLACE_NODE = "replace-node"
+    DRAIN_NODE = "drain-node"
+    UNDRAIN_NODE = "undrain-node"
+    REMOVE_NODE = "remove-node"
+    MOVE_APPLICATION = "move-application"
+    CONFIGURE = "configure"
+    REMOVE = "remove"
+
+
+class Change(Frozen):
+    """One change against the previous plan."""
+
+    kind: ChangeKind
+    subject: Text
+    detail: Text
+    additive: bool
+
+
+class CostLine(Frozen):
+    """One part of the hourly cost."""
+
+    item: Text
+    before_usd_micro_per_hour: MicroUsd
+    after_usd_micro_per_hour: MicroUsd
+
+
+class Cost(Frozen):
+    """Hourly cost before and after: compute, addresses, load balancers, bandwidth at the P50 load."""
+
+    prices_as_of: Text
+    lines: tuple[CostLine, ...]
+
+    @property
+    def before(self) -> int:
+        """Micro-USD per hour of the previous plan."""
+        return sum(line.before_usd_micro_per_hour for line in self.lines)
+
+    @property
+    def after(self) -> int:
+        """Micro-USD per hour of this plan."""
+        return sum(line.after_usd_micro_per_hour for line in self.lines)
+
+
+class Decision(StrEnum):
+    """What guard says."""
+
+    AUTOMATIC = "automatic"
+    """Within the limits that need no person; still recorded by an approval."""
+    REVIEW = "review"
+    REFUSED = "refused"
+    FROZEN = "frozen"
+    STALE = "stale"
+
+
+class LimitHit(Frozen):
+    """A limit that was hit and what would satisfy it."""
+
+    limit: Text
+    have: Text
+    allowed: Text
+    remedy: Text
+
+
+class Verdict(Frozen):
+    """Guard's verdict on a plan."""
+
+    decision: Decision
+    hits: tuple[LimitHit, ...] = ()
+    reasons: tuple[Text, ...] = ()
+    """Why a person is asked, where one is."""
+
+    @property
+    def passed(self) -> bool:
+        """True when the plan may be applied, once approved."""
+        return self.decision in (Decision.AUTOMATIC, Decision.REVIEW)
+
+
+class Inputs(Frozen):
+    """Digests of everything a plan was computed from."""
+
+    fleet: Digest
+    qos: Digest
+    security: Digest
+    limits: Digest
+    catalog: Digest
+    telemetry: Digest
+    observed: Digest | None
+    ecm_version: Text
+
+
+class Plan(Frozen):
+    """ECM's decision at one moment: content-addressed, bound to what it replaces."""
+
+    format: Literal[1] = 1
+    stack: Name
+    serial: Annotated[int, Field(ge=1)]
+    basis: Digest | None
+    """Digest of the plan that is applied and that this one replaces; none: nothing is applied."""
+    as_of: UtcTime
+    expires_at: UtcTime
+    inputs: Inputs
+    desired: Desired
+    configs: tuple[ConfigDigest, ...]
+    forecasts: tuple[ApplicationForecast, ...]
+    max_utilisation_permille: Permille
+    tiers: tuple[TierEvidence, ...]
+    applications: tuple[ApplicationEvidence, ...]
+    changes: tuple[Change, ...]
+    cost: Cost
+    verdict: Verdict
+
+    @property
+    def digest(self) -> str:
+        """The plan's name in the store and in the stack's configuration."""
+        return digest(self)

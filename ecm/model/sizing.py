@@ -1,0 +1,45 @@
+"""How many nodes of which shape a tier needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ecm.model.base import Frozen, Mbps, MicroUsd, Name, Permille, ShapeName, Zone
+from ecm.model.refusal import Because
+
+
+class Load(Frozen):
+    """The load that a tier has to hold, from the joint forecast of the applications on it."""
+
+    applications: tuple[Name, ...]
+    quantile_permille: Permille
+    """The planning quantile."""
+    planned_mbps: Mbps
+    """The planning quantile of the maximum over the window, floors applied."""
+    p50_mbps: Mbps
+    p90_mbps: Mbps
+    p99_mbps: Mbps
+    because: tuple[Because, ...] = ()
+
+
+class Placement(Frozen):
+    """Nodes of one shape in one zone."""
+
+    zone: Zone
+    shape: ShapeName
+    count: Annotated[int, Field(ge=1, le=16)]
+
+
+class TierSizing(Frozen):
+    """A tier's cheapest mix that holds its load after the worst zone or the worst f nodes are lost."""
+
+    tier: Name
+    load: Load
+    placements: tuple[Placement, ...]
+    """Sorted by zone, then shape."""
+    usable_mbps: Mbps
+    """The load that is still held after the worst loss, at maximum utilisation."""
+    usd_micro_per_hour: MicroUsd
+    because: tuple[Because, ...] = ()
