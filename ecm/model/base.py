@@ -17,7 +17,9 @@ MICRO = 1_000_000
 class Frozen(BaseModel):
     """A seam type: immutable, refuses unknown keys, validates defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="constants", use_attribute_docstrings=True
+    )
 
 
 def canonical(value: Frozen) -> bytes:
@@ -74,5 +76,5 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 Mbps = Annotated[int, Field(ge=0, le=10_000_000)]
 Permille = Annotated[int, Field(ge=0, le=1000)]
 MicroUsd = Annotated[int, Field(ge=0)]
-UsdPrice = Annotated[int, Field(ge=0), BeforeValidator(_micro)]
+UsdPrice = Annotated[int, Field(ge=0), BeforeValidator(_micro, json_schema_input_type=Annotated[float, Field(ge=0)])]
 """A price that people write in USD and the model keeps in micro-USD. Never serialise it back as USD."""
