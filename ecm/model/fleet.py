@@ -199,33 +199,40 @@ def _unique_ids(fleet: Fleet) -> None:
 
 
 def _references(fleet: Fleet) -> None:
-    vpns = {v.id for v in fleet.vpns}
-    tiers = {t.id for t in fleet.tiers}
+    _application_references(fleet)
+    _tier_references(fleet)
+    for event in fleet.events:
+        if event.vpn is not None:
+            _known(event.vpn, {v.id for v in fleet.vpns}, f"events.{event.id}.vpn")
+        if event.application is not None:
+            _known(event.application, {a.id for a in fleet.applications}, f"events.{event.id}.application")
+
+
+def _application_references(fleet: Fleet) -> None:
     chains = {c.id: c for c in fleet.chains}
     for application in fleet.applications:
-        _known(application.vpn, vpns, f"applications.{application.id}.vpn")
+        _known(application.vpn, {v.id for v in fleet.vpns}, f"applications.{application.id}.vpn")
         for chain in application.chains:
             _known(chain, set(chains), f"applications.{application.id}.chains")
             if chains[chain].vpn != application.vpn:
                 raise ValueError(
                     f"applications.{application.id}.chains: {chain!r} belongs to VPN {chains[chain].vpn!r}"
                 )
+
+
+def _tier_references(fleet: Fleet) -> None:
+    tiers = {t.id for t in fleet.tiers}
     owner: dict[str, str] = {}
-    for chain_spec in fleet.chains:
-        _known(chain_spec.vpn, vpns, f"chains.{chain_spec.id}.vpn")
-        for tier in chain_spec.tiers:
-            _known(tier, tiers, f"chains.{chain_spec.id}.tiers")
-            if owner.setdefault(tier, chain_spec.vpn) != chain_spec.vpn:
+    for chain in fleet.chains:
+        _known(chain.vpn, {v.id for v in fleet.vpns}, f"chains.{chain.id}.vpn")
+        for tier in chain.tiers:
+            _known(tier, tiers, f"chains.{chain.id}.tiers")
+            if owner.setdefault(tier, chain.vpn) != chain.vpn:
                 raise ValueError(
-                    f"tiers.{tier}: used by chains of {owner[tier]!r} and {chain_spec.vpn!r}; a tier belongs to one VPN"
+                    f"tiers.{tier}: used by chains of {owner[tier]!r} and {chain.vpn!r}; a tier belongs to one VPN"
                 )
     for unused in sorted(tiers - set(owner)):
         raise ValueError(f"tiers.{unused}: no chain uses it; add it to a chain or remove it")
-    for event in fleet.events:
-        if event.vpn is not None:
-            _known(event.vpn, vpns, f"events.{event.id}.vpn")
-        if event.application is not None:
-            _known(event.application, {a.id for a in fleet.applications}, f"events.{event.id}.application")
 
 
 def _known(name: str, names: set[str], where: str) -> None:

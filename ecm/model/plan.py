@@ -39,10 +39,14 @@ class NodeState(StrEnum):
 
 
 class SubnetKind(StrEnum):
-    """Public subnets route to the internet gateway, private ones only within the VPC."""
+    """Public and entry subnets route to the internet gateway, private ones only within the VPC."""
 
     PUBLIC = "public"
+    """Nodes with a public source address."""
     PRIVATE = "private"
+    """All other nodes."""
+    ENTRY = "entry"
+    """Load balancers and endpoints: apart from the nodes, so that addresses AWS picks never take a planned one."""
 
 
 class Node(Frozen):

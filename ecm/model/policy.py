@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ecm.model.base import CountryCode, Frozen, Mbps, Name, Permille, Region, Text, UsdPrice, UtcTime
+from ecm.model.base import CountryCode, Frozen, Mbps, Name, Region, Text, UsdPrice, UtcTime
 from ecm.model.fleet import Role
 
 

@@ -39,6 +39,6 @@ class Because(Frozen):
     value: int
     unit: Text
     constraint: Text
-    """The name of the binding constraint, such as `zone-loss`, `node-failures`, `forecast-quantile`, `bandwidth-floor`."""
+    """The name of the binding constraint, such as `zone-loss`, `node-failures` or `forecast-quantile`."""
     detail: Text
     """The arithmetic, with its numbers."""

@@ -32,6 +32,27 @@ class Placement(Frozen):
     count: Annotated[int, Field(ge=1, le=16)]
 
 
+class Choice(Frozen):
+    """A shape that may stand in a zone of the tier."""
+
+    zone: Zone
+    shape: ShapeName
+    capacity_mbps: Mbps
+    usd_micro_per_hour: MicroUsd
+    available: bool
+    """False while EC2 has no capacity for it."""
+
+
+class Survival(Frozen):
+    """Load that a tier carries at full utilisation, whole and after its worst losses."""
+
+    whole_mbps: Mbps
+    after_zone_loss_mbps: Mbps
+    """With the worst zone gone; 0 in one zone."""
+    after_node_losses_mbps: Mbps
+    """With the worst f nodes gone."""
+
+
 class TierSizing(Frozen):
     """A tier's cheapest mix that holds its load after the worst zone or the worst f nodes are lost."""
 
@@ -42,4 +63,9 @@ class TierSizing(Frozen):
     usable_mbps: Mbps
     """The load that is still held after the worst loss, at maximum utilisation."""
     usd_micro_per_hour: MicroUsd
+    churn_usd_micro: MicroUsd
+    """Price of the running nodes that the sizing takes away."""
+    survival: Survival
+    choices: tuple[Choice, ...]
+    """Every shape in every zone that the tier may use, sorted by zone, then shape."""
     because: tuple[Because, ...] = ()

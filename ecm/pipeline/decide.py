@@ -1,0 +1,265 @@
+"""One decision: intent, telemetry and what stands in; a guarded plan, or the reason why there is none, out.
+
+Pure but for the templates that `render` reads: the clock, the store and AWS stay with the entry points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ecm import __version__, forecast, guard, plan, routing, sizing
+from ecm.intent import Intent
+from ecm.model.base import Frozen, digest
+from ecm.model.demand import DemandHistory, Forecast
+from ecm.model.fleet import Role
+from ecm.model.observed import Observed
+from ecm.model.plan import Decision, Desired, Inputs, Plan, Verdict
+from ecm.model.policy import QosProfile
+from ecm.model.refusal import Infeasible, Rejected
+from ecm.model.rendered import PeerTable
+from ecm.model.sizing import TierSizing
+from ecm.pipeline.rendering import config_digests
+
+
+@dataclass(frozen=True)
+class World:
+    """What a decision takes from outside the files that people write."""
+
+    as_of: datetime
+    observed: Observed | None = None
+    previous: Plan | None = None
+    """The plan whose nodes stand: the applied one, or one that was tried and failed half-way."""
+    basis: str | None = None
+    """Digest of the plan that is applied, by the stack's own output."""
+    peers: tuple[PeerTable, ...] = ()
+    templates: Path = Path("templates")
+
+
+class Outcome(Frozen):
+    """What came of a decision."""
+
+    plan: Plan | None
+    """None when nothing is feasible."""
+    infeasible: tuple[Infeasible, ...] = ()
+    nothing_to_do: bool = False
+    """The plan asks for what is applied already."""
+
+
+def decide(intent: Intent, history: DemandHistory, world: World) -> Outcome:
+    """Forecast, size, assign, plan, render and guard; the same inputs give the same bytes."""
+    limits = intent.limits
+    predicted = forecast.predict(
+        history, intent.fleet, as_of=world.as_of, lead_min=limits.lead_min, hold_min=limits.hold_min
+    )
+    return decide_from(intent, history, predicted, world)
+
+
+def decide_from(intent: Intent, history: DemandHistory, predicted: Forecast, world: World) -> Outcome:
+    """Decide from a forecast that was made before; see `decide`."""
+    study = _Study(intent, predicted, world)
+    assignments = [study.assign(vpn.id) for vpn in sorted(intent.fleet.vpns, key=lambda v: v.id)]
+    refusals = tuple(a for a in assignments if isinstance(a, Infeasible))
+    if refusals:
+        return Outcome(plan=None, infeasible=refusals)
+    found = [a for a in assignments if isinstance(a, routing.Assignment)]
+    chains = {application: chain for a in found for application, chain in a.chains}
+    sizings = study.sizings(chains)
+    try:
+        desired = plan.desired_state(study.plan_inputs(chains, sizings))
+    except plan.NoFreeNumberError as error:
+        return Outcome(plan=None, infeasible=(_wait_for_drain(error, limits.drain_min),))
+    decided = study.draft(desired, sizings, found, history)
+    return Outcome(plan=decided, nothing_to_do=not decided.changes)
+
+
+def _wait_for_drain(error: plan.NoFreeNumberError, drain_min: int) -> Infeasible:
+    return Infeasible(
+        subject=str(error), rejected=(), relaxation=f"plan again once the nodes that drain are gone, in {drain_min} min"
+    )
+
+
+class _Study:
+    """The stages' shared view of one decision: contexts, facts and exact tier costs, computed once."""
+
+    def __init__(self, intent: Intent, predicted: Forecast, world: World) -> None:
+        self.intent, self.predicted, self.world = intent, predicted, world
+        fleet = intent.fleet
+        by_id = {p.id: p for p in intent.qos.profiles}
+        self.profiles: dict[str, QosProfile] = {a.id: by_id[a.profile] for a in fleet.applications}
+        self.applications = {a.id: a for a in fleet.applications}
+        source = sizing.LoadSource(predicted, self.profiles, intent.limits)
+        self.sizer = sizing.Sizer(source, intent.catalog, intent.limits)
+        self.standing = plan.Standing(world.as_of, world.observed, intent.limits)
+        self.previous: Desired | None = world.previous.desired if world.previous else None
+        self.contexts = {t.id: self._context(t.id) for t in fleet.tiers}
+        exits = {c.tiers[-1] for c in fleet.chains}
+        self.levels = {
+            t.id: routing.tier_level(t, exits=t.id in exits, region=fleet.region, security=intent.security)
+            for t in fleet.tiers
+        }
+        self.facts = {
+            c.id: routing.chain_facts(
+                c,
+                self.levels,
+                zones=max(len(self.contexts[t].zones) for t in c.tiers),
+                catalog=intent.catalog,
+                limits=intent.limits,
+            )
+            for c in fleet.chains
+        }
+        self._sized: dict[tuple[str, frozenset[str]], TierSizing | Infeasible] = {}
+
+    def _context(self, tier_id: str) -> sizing.TierContext:
+        fleet = self.intent.fleet
+        tier = fleet.tier(tier_id)
+        lengths = [len(c.tiers) for c in fleet.chains if tier_id in c.tiers]
+        before = next((t for t in self.previous.tiers if t.id == tier_id), None) if self.previous else None
+        return sizing.TierContext(
+            tier=tier,
+            zones=fleet.zones_of(tier),
+            exits_only=tier.role is Role.EGRESS or max(lengths) == 1,
+            chain_tiers=max(lengths),
+            running=plan.running_placements(before, self.standing),
+            unavailable=self.standing.unavailable,
+        )
+
+    def size(self, tier: str, applications: frozenset[str]) -> TierSizing | Infeasible:
+        """Size `tier` for a set of applications, once."""
+        key = (tier, applications)
+        if key not in self._sized:
+            ordered = tuple(self.applications[a] for a in sorted(applications))
+            self._sized[key] = self.sizer.size(self.contexts[tier], ordered)
+        return self._sized[key]
+
+    def _cost(self, tier: str, applications: frozenset[str]) -> int | Infeasible:
+        sized = self.size(tier, applications)
+        return sized if isinstance(sized, Infeasible) else sized.usd_micro_per_hour + sized.churn_usd_micro
+
+    def assign(self, vpn: str) -> routing.Assignment | Infeasible:
+        """Assign the applications of one VPN."""
+        routes = routing.Routes(
+            fleet=self.intent.fleet,
+            facts=self.facts,
+            profiles=self.profiles,
+            limits=self.intent.limits,
+            previous={a.application: a.chain for a in self.previous.applications} if self.previous else {},
+            traffic_usd_micro=self._traffic_prices(vpn),
+        )
+        return routing.assign(vpn, routes, self._cost)
+
+    def _traffic_prices(self, vpn: str) -> dict[tuple[str, str], int]:
+        """Return what an application's expected traffic costs between the tiers of each chain, per hour."""
+        catalog = self.intent.catalog
+        prices = {}
+        for application in (a for a in self.applications.values() if a.vpn == vpn):
+            expected = self.predicted.applications[self.predicted.row(application.id)].window_p50_mbps
+            crossing = plan.traffic_price(expected, usd_micro_per_gb=catalog.bandwidth.cross_zone_usd_per_gb)
+            for chain in (c for c in self.intent.fleet.chains if c.vpn == vpn):
+                hops = len(chain.tiers) - 1
+                prices[application.id, chain.id] = hops * crossing * catalog.traffic.cross_zone_pct // 100
+        return prices
+
+    def sizings(self, chains: dict[str, str]) -> dict[str, TierSizing]:
+        """Return the sizing of every tier that carries something under the assignment `chains`."""
+        load: dict[str, set[str]] = {}
+        tiers = {c.id: c.tiers for c in self.intent.fleet.chains}
+        for application, chain in chains.items():
+            for tier in tiers[chain]:
+                load.setdefault(tier, set()).add(application)
+        sized = {tier: self.size(tier, frozenset(applications)) for tier, applications in sorted(load.items())}
+        return {tier: found for tier, found in sized.items() if isinstance(found, TierSizing)}
+
+    def plan_inputs(self, chains: dict[str, str], sizings: dict[str, TierSizing]) -> plan.PlanInputs:
+        """Return what the desired state is composed from."""
+        return plan.PlanInputs(
+            fleet=self.intent.fleet,
+            qos=self.intent.qos,
+            catalog=self.intent.catalog,
+            limits=self.intent.limits,
+            sizings=sizings,
+            chains=chains,
+            chain_facts={
+                c: (f.security_level, f.latency_us, f.loss_ppm, f.outage_s) for c, f in sorted(self.facts.items())
+            },
+            tier_levels=self.levels,
+            previous=self.previous,
+            standing=self.standing,
+            peers={table.vpn: digest(table) for table in self.world.peers},
+        )
+
+    def draft(
+        self,
+        desired: Desired,
+        sizings: dict[str, TierSizing],
+        assignments: list[routing.Assignment],
+        history: DemandHistory,
+    ) -> Plan:
+        """Render, price, compare and judge `desired`; the result is the plan."""
+        world, intent = self.world, self.intent
+        before = world.previous
+        configs = config_digests(desired, world.peers, world.templates)
+        prices = plan.Prices(intent.catalog, {a.application: a for a in self.predicted.applications})
+        drafted = Plan(
+            stack=intent.fleet.stack,
+            serial=before.serial + 1 if before else 1,
+            basis=world.basis,
+            as_of=world.as_of,
+            expires_at=world.as_of + timedelta(minutes=intent.limits.plan_ttl_min),
+            inputs=self._inputs(history),
+            desired=desired,
+            configs=configs,
+            forecasts=self.predicted.applications,
+            max_utilisation_permille=intent.limits.max_utilisation_permille,
+            tiers=plan.tier_evidence(desired, self.previous, sizings, intent.catalog),
+            applications=plan.application_evidence(desired, self.previous, self.profiles, _refusals(assignments)),
+            changes=plan.changes(before, desired, configs),
+            cost=plan.cost(desired, before.cost if before else None, prices),
+            verdict=Verdict(decision=Decision.REFUSED),
+        )
+        return drafted.model_copy(update={"verdict": self._verdict(drafted, history)})
+
+    def _verdict(self, drafted: Plan, history: DemandHistory) -> Verdict:
+        minutes = history.interval_min * history.mbps.shape[1]
+        return guard.check(
+            guard.Draft(
+                as_of=self.world.as_of,
+                history_end=history.end,
+                history_days=minutes / 1440,
+                prices_as_of=self.intent.catalog.as_of,
+                changes=drafted.changes,
+                cost=drafted.cost,
+                tiers=drafted.tiers,
+                usage=guard.usage(drafted.desired, self.intent.catalog),
+                creates_stack=self.world.previous is None,
+            ),
+            self.intent.limits,
+        )
+
+    def _inputs(self, history: DemandHistory) -> Inputs:
+        intent, observed = self.intent, self.world.observed
+        return Inputs(
+            fleet=digest(intent.fleet),
+            qos=digest(intent.qos),
+            security=digest(intent.security),
+            limits=digest(intent.limits),
+            catalog=digest(intent.catalog),
+            telemetry=digest(history),
+            observed=digest(observed) if observed else None,
+            ecm_version=__version__,
+        )
+
+
+def _refusals(
+    assignments: list[routing.Assignment],
+) -> dict[str, tuple[tuple[Rejected, ...], tuple[Rejected, ...]]]:
+    """Return (chains kept out, requirements missed) of every application."""
+    found: dict[str, tuple[tuple[Rejected, ...], tuple[Rejected, ...]]] = {}
+    for assignment in assignments:
+        for application, _ in assignment.chains:
+            found[application] = (
+                tuple(r for a, r in assignment.rejected if a == application),
+                tuple(r for a, r in assignment.violated if a == application),
+            )
+    return found

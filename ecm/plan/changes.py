@@ -1,0 +1,120 @@
+"""What changes between two desired states, each change named and classed."""
+
+from __future__ import annotations
+
+from ecm.model.plan import Change, ChangeKind, ConfigDigest, Desired, Node, NodeState, Plan, Slot
+
+
+def changes(previous: Plan | None, desired: Desired, configs: tuple[ConfigDigest, ...]) -> tuple[Change, ...]:
+    """Return the changes from `previous` to `desired`, sorted by kind and subject; empty: there is nothing to do."""
+    if previous is None:
+        return (
+            Change(
+                kind=ChangeKind.CREATE, subject=f"stack {desired.stack}", detail="created from nothing", additive=True
+            ),
+            *_sorted([c for slot in _slots(desired).values() for c in _slot_changes(None, slot)]),
+        )
+    before, after = _slots(previous.desired), _slots(desired)
+    found: list[Change] = []
+    for slot_id in sorted({*before, *after}):
+        new = after.get(slot_id)
+        if new is None:
+            found += [_node(ChangeKind.REMOVE_NODE, before[slot_id], n, "drained") for n in before[slot_id].nodes]
+        else:
+            found += _slot_changes(before.get(slot_id), new)
+    found += _application_changes(previous.desired, desired)
+    found += _declared_changes(previous.desired, desired)
+    found += _config_changes(previous, desired, configs)
+    return _sorted(found)
+
+
+def _sorted(found: list[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(found, key=lambda c: (c.kind.value, c.subject, c.detail)))
+
+
+def _slots(desired: Desired) -> dict[str, Slot]:
+    return {slot.id: slot for tier in desired.tiers for slot in tier.slots}
+
+
+def _node(kind: ChangeKind, slot: Slot, node: Node, why: str, *, additive: bool = False) -> Change:
+    return Change(
+        kind=kind,
+        subject=f"slot {slot.id}",
+        detail=f"generation {node.generation}, {node.shape} in {slot.zone}: {why}",
+        additive=additive,
+    )
+
+
+def _slot_changes(before: Slot | None, after: Slot) -> list[Change]:
+    old = {n.generation: n for n in before.nodes} if before else {}
+    new = {n.generation: n for n in after.nodes}
+    found: list[Change] = []
+    for generation, node in sorted(new.items()):
+        if generation not in old:
+            kind = ChangeKind.REPLACE_NODE if before else ChangeKind.ADD_NODE
+            why = "comes up before the old generation goes" if before else "new slot"
+            found.append(_node(kind, after, node, why, additive=before is None))
+        elif old[generation].state is not node.state:
+            draining = node.state is NodeState.DRAINING
+            kind = ChangeKind.DRAIN_NODE if draining else ChangeKind.UNDRAIN_NODE
+            why = "takes no new traffic" if draining else "takes traffic again"
+            found.append(_node(kind, after, node, why, additive=not draining))
+    found += [_node(ChangeKind.REMOVE_NODE, after, node, "replaced") for g, node in sorted(old.items()) if g not in new]
+    return found
+
+
+def _application_changes(before: Desired, after: Desired) -> list[Change]:
+    old = {a.application: a.chain for a in before.applications}
+    return [
+        Change(
+            kind=ChangeKind.MOVE_APPLICATION,
+            subject=f"application {a.application}",
+            detail=f"from chain {old[a.application]} to {a.chain}",
+            additive=False,
+        )
+        for a in after.applications
+        if a.application in old and old[a.application] != a.chain
+    ]
+
+
+def _declared_changes(before: Desired, after: Desired) -> list[Change]:
+    """Name the tiers, chains, VPNs and applications that come and go."""
+    found: list[Change] = []
+    for what, old, new in (
+        ("tier", {t.id for t in before.tiers}, {t.id for t in after.tiers}),
+        ("chain", {c.id for c in before.chains}, {c.id for c in after.chains}),
+        ("vpn", {v.id for v in before.vpns}, {v.id for v in after.vpns}),
+        ("application", {a.application for a in before.applications}, {a.application for a in after.applications}),
+    ):
+        found += [
+            Change(kind=ChangeKind.CREATE, subject=f"{what} {name}", detail="declared", additive=True)
+            for name in sorted(new - old)
+        ]
+        found += [
+            Change(
+                kind=ChangeKind.REMOVE, subject=f"{what} {name}", detail="no longer declared or used", additive=False
+            )
+            for name in sorted(old - new)
+        ]
+    if before.network != after.network:
+        found.append(
+            Change(kind=ChangeKind.CONFIGURE, subject="network", detail="subnets or routes differ", additive=False)
+        )
+    return found
+
+
+def _config_changes(previous: Plan, desired: Desired, configs: tuple[ConfigDigest, ...]) -> list[Change]:
+    """Name configuration objects that change while what reads them stays: pulled by the agent, no instance touched."""
+    old = {c.key: c.digest for c in previous.configs}
+    found = [
+        Change(kind=ChangeKind.CONFIGURE, subject=f"object {c.key}", detail="new version of its content", additive=True)
+        for c in configs
+        if c.key in old and old[c.key] != c.digest
+    ]
+    peers = {v.id: v.peers for v in previous.desired.vpns}
+    found += [
+        Change(kind=ChangeKind.CONFIGURE, subject=f"vpn {v.id}", detail="its peer table differs", additive=True)
+        for v in desired.vpns
+        if v.id in peers and peers[v.id] != v.peers
+    ]
+    return found

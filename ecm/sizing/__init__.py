@@ -1,0 +1,21 @@
+"""Size: from the joint forecast of a tier's applications to the cheapest nodes that hold it after the worst loss."""
+
+from ecm.sizing.capacity import NodeCapacity, node_capacity
+from ecm.sizing.load import LoadSource, planning_quantile, tier_load
+from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
+from ecm.sizing.survival import survivable
+from ecm.sizing.tier import Sizer, TierContext
+
+__all__ = [
+    "Candidate",
+    "LoadSource",
+    "NodeCapacity",
+    "Sizer",
+    "TierContext",
+    "TierNeed",
+    "cheapest_mix",
+    "node_capacity",
+    "planning_quantile",
+    "survivable",
+    "tier_load",
+]

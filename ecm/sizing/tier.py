@@ -1,0 +1,251 @@
+"""Size one tier for a set of applications, or say why it cannot be sized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ecm.model.catalog import Catalog, Shape
+from ecm.model.fleet import Application, Tenancy, Tier
+from ecm.model.policy import Limits
+from ecm.model.refusal import Because, Infeasible, Rejected
+from ecm.model.sizing import Choice, Load, Placement, Survival, TierSizing
+from ecm.sizing.capacity import NodeCapacity, node_capacity
+from ecm.sizing.load import LoadSource, planning_quantile, tier_load
+from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
+from ecm.sizing.survival import survivable
+
+
+@dataclass(frozen=True)
+class TierContext:
+    """Everything about a tier that does not depend on which applications take it."""
+
+    tier: Tier
+    zones: tuple[str, ...]
+    exits_only: bool
+    chain_tiers: int
+    """Tiers of the longest chain through this one: they share the chain's risk."""
+    running: tuple[Placement, ...]
+    """Nodes of the previous plan that take traffic."""
+    unavailable: frozenset[tuple[str, str]]
+    """(shape, zone) where EC2 has no capacity now."""
+
+
+@dataclass(frozen=True)
+class Sizer:
+    """Sizes tiers from one forecast, one catalog and one set of limits."""
+
+    source: LoadSource
+    catalog: Catalog
+    limits: Limits
+
+    def capacity(self, context: TierContext, shape: str) -> NodeCapacity:
+        """Return what one node of `shape` carries in the tier."""
+        return node_capacity(
+            self.catalog.shape(shape),
+            context.tier.role,
+            exits_only=context.exits_only,
+            traffic=self.catalog.traffic,
+        )
+
+    def price(self, context: TierContext, shape: str) -> int:
+        """Return micro-USD per hour of one node of `shape` with the tier's tenancy."""
+        found = self.catalog.shape(shape)
+        return _price(found, context.tier.tenancy) or found.usd_per_hour
+
+    def candidates(self, context: TierContext, *, largest_flow_mbps: int = 0) -> tuple[Candidate, ...]:
+        """Return where nodes of which shape may stand, sorted by zone, then shape."""
+        running = {(p.shape, p.zone): p.count for p in context.running}
+        most = self.limits.max_nodes_per_tier
+        found = []
+        for zone in context.zones:
+            for shape in self._shapes(context):
+                capacity = self.capacity(context, shape).mbps
+                if capacity < max(largest_flow_mbps, 1):
+                    continue
+                now = running.get((shape, zone), 0)
+                found.append(
+                    Candidate(
+                        zone=zone,
+                        shape=shape,
+                        capacity_mbps=capacity,
+                        usd_micro_per_hour=self.price(context, shape),
+                        running=now,
+                        at_most=now if (shape, zone) in context.unavailable else most,
+                    )
+                )
+        return tuple(found)
+
+    def _shapes(self, context: TierContext) -> list[str]:
+        image = self.catalog.image(context.tier.image)
+        return sorted(
+            shape.name
+            for shape in self.catalog.shapes
+            if shape.architecture is image.architecture
+            and (not context.tier.shapes or shape.name in context.tier.shapes)
+            and _price(shape, context.tier.tenancy) is not None
+        )
+
+    def size(self, context: TierContext, applications: tuple[Application, ...]) -> TierSizing | Infeasible:
+        """Return the cheapest sizing of the tier for `applications`, or the reason why there is none."""
+        flow = max((a.largest_flow_mbps or 0 for a in applications), default=0)
+        candidates = self.candidates(context, largest_flow_mbps=flow)
+        if not candidates:
+            return _no_shape(context, flow)
+        cheapest = min(c.usd_micro_per_hour for c in candidates)
+        profiles = [self.source.profiles[a.id] for a in applications]
+        quantile = planning_quantile(profiles, cheapest, context.chain_tiers, self.limits)
+        load = self._without_unexplained_fall(context, tier_load(self.source, applications, quantile))
+        need = self._need(context, candidates, load)
+        placements = cheapest_mix(need)
+        if placements is None:
+            return _too_much(context, need)
+        return self._sizing(context, load, placements)
+
+    def _need(self, context: TierContext, candidates: tuple[Candidate, ...], load: Load) -> TierNeed:
+        return TierNeed(
+            role=context.tier.role,
+            candidates=candidates,
+            planned_mbps=load.planned_mbps,
+            node_failures=context.tier.node_failures,
+            survive_zone_loss=context.tier.survive_zone_loss and len(context.zones) > 1,
+            min_nodes=self.limits.min_healthy_nodes,
+            max_nodes=self.limits.max_nodes_per_tier,
+            max_utilisation_permille=self.limits.max_utilisation_permille,
+            churn_usd_micro=self.limits.churn_usd_per_node,
+        )
+
+    def _without_unexplained_fall(self, context: TierContext, load: Load) -> Load:
+        """Keep what runs when a load fell below everything the model thought possible: it may come back at once."""
+        forecast = self.source.forecast
+        fallen = [a for a in load.applications if forecast.applications[forecast.row(a)].unexplained_fall]
+        held = self.usable(context, context.running)
+        if not fallen or held <= load.planned_mbps:
+            return load
+        because = Because(
+            subject=load.because[0].subject,
+            number="planned load",
+            value=held,
+            unit="Mbit/s",
+            constraint="unexplained-fall",
+            detail=f"{', '.join(fallen)} fell below what was thought possible: capacity is kept at {held} Mbit/s",
+        )
+        return load.model_copy(update={"planned_mbps": held, "because": (because,)})
+
+    def usable(self, context: TierContext, placements: tuple[Placement, ...]) -> int:
+        """Return the load that `placements` hold after the worst loss, at maximum utilisation, Mbit/s."""
+        survival = self._survival(context, placements)
+        left = survival.after_node_losses_mbps
+        if context.tier.survive_zone_loss and len(context.zones) > 1:
+            left = min(left, survival.after_zone_loss_mbps)
+        return left * self.limits.max_utilisation_permille // 1000
+
+    def _survival(self, context: TierContext, placements: tuple[Placement, ...]) -> Survival:
+        zones = self._by_zone(context, placements)
+        return survivable(zones, context.tier.role, node_failures=context.tier.node_failures)
+
+    def _by_zone(self, context: TierContext, placements: tuple[Placement, ...]) -> tuple[tuple[int, ...], ...]:
+        """Return the capacities of the nodes of `placements`, per zone of the tier."""
+        return tuple(
+            tuple(self.capacity(context, p.shape).mbps for p in placements if p.zone == zone for _ in range(p.count))
+            for zone in context.zones
+        )
+
+    def _sizing(self, context: TierContext, load: Load, placements: tuple[Placement, ...]) -> TierSizing:
+        kept = {(p.shape, p.zone): p.count for p in placements}
+        removed = sum(max(0, p.count - kept.get((p.shape, p.zone), 0)) for p in context.running)
+        survival = self._survival(context, placements)
+        return TierSizing(
+            tier=context.tier.id,
+            load=load,
+            placements=placements,
+            usable_mbps=self.usable(context, placements),
+            usd_micro_per_hour=sum(p.count * self.price(context, p.shape) for p in placements),
+            churn_usd_micro=removed * self.limits.churn_usd_per_node,
+            survival=survival,
+            choices=tuple(
+                Choice(
+                    zone=c.zone,
+                    shape=c.shape,
+                    capacity_mbps=c.capacity_mbps,
+                    usd_micro_per_hour=c.usd_micro_per_hour,
+                    available=(c.shape, c.zone) not in context.unavailable,
+                )
+                for c in self.candidates(context)
+            ),
+            because=self._because(context, load, placements, survival),
+        )
+
+    def _because(
+        self, context: TierContext, load: Load, placements: tuple[Placement, ...], survival: Survival
+    ) -> tuple[Because, ...]:
+        subject = f"tier {context.tier.id}"
+        nodes = sum(p.count for p in placements)
+        zone_bound = context.tier.survive_zone_loss and len(context.zones) > 1
+        constraint = "node-failures"
+        if load.planned_mbps == 0 or nodes <= self.limits.min_healthy_nodes:
+            constraint = "minimum-nodes"
+        elif zone_bound and survival.after_zone_loss_mbps <= survival.after_node_losses_mbps:
+            constraint = "zone-loss"
+        mix = ", ".join(f"{p.count} x {p.shape} in {p.zone}" for p in placements)
+        detail = (
+            f"{mix}: {survival.whole_mbps} Mbit/s whole, {survival.after_zone_loss_mbps} without the worst zone, "
+            f"{survival.after_node_losses_mbps} without the worst {context.tier.node_failures} nodes; at "
+            f"{self.limits.max_utilisation_permille / 10:g} % that must hold {load.planned_mbps} Mbit/s"
+        )
+        return (
+            *(b.model_copy(update={"subject": subject}) for b in load.because),
+            *(self._capacity_because(context, shape) for shape in sorted({p.shape for p in placements})),
+            Because(
+                subject=subject, number="nodes", value=nodes, unit="nodes", constraint=constraint, detail=detail[:500]
+            ),
+        )
+
+    def _capacity_because(self, context: TierContext, shape: str) -> Because:
+        capacity = self.capacity(context, shape)
+        return Because(
+            subject=f"tier {context.tier.id}",
+            number=f"capacity of one {shape}",
+            value=capacity.mbps,
+            unit="Mbit/s",
+            constraint=capacity.constraint,
+            detail=capacity.detail,
+        )
+
+
+def _price(shape: Shape, tenancy: Tenancy) -> int | None:
+    return shape.dedicated_usd_per_hour if tenancy is Tenancy.DEDICATED else shape.usd_per_hour
+
+
+def _no_shape(context: TierContext, flow: int) -> Infeasible:
+    tier = context.tier
+    allowed = ", ".join(tier.shapes) or "every shape of the catalog"
+    return Infeasible(
+        subject=f"tier {tier.id}",
+        rejected=(
+            Rejected(
+                candidate=allowed,
+                requirement="shape",
+                have="none that fits the image's architecture, the tenancy and the largest flow",
+                need=f"one node that carries {flow} Mbit/s",
+            ),
+        ),
+        relaxation=f"allow a larger shape in tiers.{tier.id}.shapes, or price dedicated tenancy in the catalog",
+    )
+
+
+def _too_much(context: TierContext, need: TierNeed) -> Infeasible:
+    tier = context.tier
+    losses = f"{tier.node_failures} node failures" + (" and the loss of a zone" if need.survive_zone_loss else "")
+    where = "one zone" if len(context.zones) == 1 else f"{len(context.zones)} zones"
+    return Infeasible(
+        subject=f"tier {tier.id}",
+        rejected=(
+            Rejected(
+                candidate=f"{need.max_nodes} nodes in {where}",
+                requirement="usable capacity",
+                have="less",
+                need=f"{need.planned_mbps} Mbit/s after {losses}",
+            ),
+        ),
+        relaxation=f"allow a larger shape in tiers.{tier.id}.shapes, or raise max_nodes_per_tier in limits.yaml",
+    )
