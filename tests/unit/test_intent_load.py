@@ -160,7 +160,7 @@ def test_overlapping_addresses(edit: Edit) -> None:
         ("policies/catalog.yaml", "region: us-east-1", "region: eu-west-1", "region", "'us-east-1'", "us-east-1"),
     ],
 )  # fmt: skip
-def test_references(edit: Edit, file: str, old: str, new: str, field: str, what: str, remedy: str) -> None:
+def test_references(edit: Edit, file: str, old: str, new: str, field: str, what: str, remedy: str) -> None:  # noqa: PLR0917
     problem = only(edit(file, old, new))
     assert (problem.file, problem.field) == (file, field)
     assert what in problem.what

@@ -1,0 +1,8 @@
+"""What must outlive a run: plans, peer tables, journal, marks and locks, in a folder or in any other `Objects`."""
+
+from ecm.store.journal import Entry, EntryKind
+from ecm.store.location import open_store
+from ecm.store.objects import Objects, StoreError
+from ecm.store.store import Attempt, Store
+
+__all__ = ["Attempt", "Entry", "EntryKind", "Objects", "Store", "StoreError", "open_store"]

@@ -1,0 +1,95 @@
+"""The journal: what was decided, by whom and why; appended only, each line bound to the one before by its digest."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+
+from ecm.model.base import Digest, Frozen, Text, UtcTime, canonical, digest_bytes
+from ecm.store.objects import RETRIES, Objects, StoreError
+
+START: Final = digest_bytes(b"")
+"""What the first line names as the line before it."""
+
+
+class EntryKind(StrEnum):
+    """What happened."""
+
+    PLANNED = "planned"
+    APPROVED = "approved"
+    ATTEMPTED = "attempted"
+    APPLIED = "applied"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    VERIFIED = "verified"
+
+
+class Entry(Frozen):
+    """One line of the journal."""
+
+    number: Annotated[int, Field(ge=1)]
+    at: UtcTime
+    kind: EntryKind
+    plan: Digest | None
+    who: Text
+    why: Text = ""
+    previous: Digest
+    """Digest of the line before, without its line end."""
+
+
+class Journal:
+    """The journal of one stack in `objects` at `key`."""
+
+    def __init__(self, objects: Objects, key: str) -> None:
+        self._objects = objects
+        self._key = key
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every entry, oldest first; StoreError when a line was edited, removed or put in."""
+        held = self._objects.get(self._key)
+        return self._read(held[0]) if held else ()
+
+    def append(self, kind: EntryKind, *, at: UtcTime, plan: str | None, who: str, why: str = "") -> Entry:
+        """Add one entry after whatever others added meanwhile, and return it."""
+        for _ in range(RETRIES):
+            held = self._objects.get(self._key)
+            data = held[0] if held else b""
+            lines = data.splitlines()
+            entry = Entry(
+                number=len(self._read(data)) + 1,
+                at=at,
+                kind=kind,
+                plan=plan,
+                who=_one_line(who),
+                why=_one_line(why),
+                previous=digest_bytes(lines[-1]) if lines else START,
+            )
+            grown = data + canonical(entry) + b"\n"
+            if self._objects.replace(self._key, grown, held[1]) if held else self._objects.create(self._key, grown):
+                return entry
+        raise StoreError(f"journal {self._key}: others write to it all the time; try again")
+
+    def _read(self, data: bytes) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        previous = START
+        for number, line in enumerate(data.splitlines(), start=1):
+            try:
+                entry = Entry.model_validate_json(line)
+            except ValidationError:
+                raise StoreError(
+                    f"journal {self._key}: line {number} is not an entry; restore it from a copy"
+                ) from None
+            if entry.previous != previous or entry.number != number or canonical(entry) != line:
+                raise StoreError(
+                    f"journal {self._key}: line {number} does not follow the line before it: the journal was edited; "
+                    "restore it from a copy"
+                )
+            previous = digest_bytes(line)
+            entries.append(entry)
+        return tuple(entries)
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:500]

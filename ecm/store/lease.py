@@ -1,0 +1,42 @@
+"""A lock with an owner and a lease: one run changes a stack at a time, and a dead run blocks nobody for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from ecm.model.base import Frozen, Text, UtcTime, canonical
+from ecm.store.objects import Objects, StoreError
+
+
+class Lease(Frozen):
+    """Who holds the lock until when."""
+
+    owner: Text
+    since: UtcTime
+    until: UtcTime
+
+
+@contextmanager
+def leased(objects: Objects, key: str, *, owner: str, now: UtcTime, minutes: int) -> Iterator[Lease]:
+    """Hold the lock at `key` for the block, `minutes` at most; StoreError when another owner's lease still runs."""
+    lease = Lease(owner=owner, since=now, until=now + timedelta(minutes=minutes))
+    data = canonical(lease)
+    if not objects.create(key, data):
+        held = objects.get(key)
+        if held is not None:
+            other = Lease.model_validate_json(held[0])
+            if other.until > now:
+                raise StoreError(
+                    f"lock {key}: held by {other.owner} since {other.since.isoformat()}, until "
+                    f"{other.until.isoformat()} at most; wait for that run, or for the end of its lease"
+                )
+        if not (objects.replace(key, data, held[1]) if held else objects.create(key, data)):
+            raise StoreError(f"lock {key}: taken by another run just now; try again when it is done")
+    try:
+        yield lease
+    finally:
+        mine = objects.get(key)
+        if mine is not None and mine[0] == data:
+            objects.delete(key, mine[1])
