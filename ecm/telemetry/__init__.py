@@ -1,0 +1,20 @@
+"""Measured load: read from files, examined, never silently repaired."""
+
+from ecm.telemetry.errors import TelemetryError
+from ecm.telemetry.freshness import age_min, days
+from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
+from ecm.telemetry.reading import inspect, read
+from ecm.telemetry.synthetic import generate
+
+__all__ = [
+    "Imported",
+    "PlainImport",
+    "TelemetryError",
+    "age_min",
+    "days",
+    "generate",
+    "import_plain",
+    "inspect",
+    "read",
+    "write_table",
+]

@@ -1,0 +1,36 @@
+"""How old and how long a history is; what that means is guard's decision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from ecm.model.demand import DemandHistory
+
+
+def age_min(history: DemandHistory, as_of: datetime) -> int:
+    """Return the minutes from the end of the last measured interval to `as_of`, of the application that is oldest.
+
+    The whole history's length counts for an application that was never measured; negative when data lie in the future.
+    """
+    now = int((as_of - history.end).total_seconds() // 60)
+    return max(now + lag * history.interval_min for lag in _lags(history))
+
+
+def days(history: DemandHistory) -> int:
+    """Return the whole days from the first to the last measured interval, of the application with the fewest."""
+    lengths = []
+    for row in history.mbps:
+        measured = np.flatnonzero(~np.isnan(row))
+        lengths.append(int(measured[-1] - measured[0] + 1) * history.interval_min // 1440 if measured.size else 0)
+    return min(lengths, default=0)
+
+
+def _lags(history: DemandHistory) -> list[int]:
+    steps = history.mbps.shape[1]
+    lags = []
+    for row in history.mbps:
+        measured = np.flatnonzero(~np.isnan(row))
+        lags.append(steps - 1 - int(measured[-1]) if measured.size else steps)
+    return lags or [steps]
