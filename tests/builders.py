@@ -47,13 +47,13 @@ def a_digest(text: str = "") -> str:
 
 
 def a_subnet(zone: str, kind: SubnetKind) -> Subnet:
-    """The subnet of `zone` and `kind`: /24, public ones from 10.40.0.0 up, private ones from 10.40.100.0 up."""
-    third = ("abcdef".index(zone[-1])) + (0 if kind is SubnetKind.PUBLIC else 100)
+    """The subnet of `zone` and `kind`: /24, public from 10.40.0.0 up, private from .100.0, entry from .200.0."""
+    third = "abcdef".index(zone[-1]) + {SubnetKind.PUBLIC: 0, SubnetKind.PRIVATE: 100, SubnetKind.ENTRY: 200}[kind]
     return Subnet(name=f"{kind.value}-{zone}", zone=zone, kind=kind, cidr=IPv4Network(f"10.40.{third}.0/24"))
 
 
 def a_network(zones: Iterable[str] = ZONES, **changes) -> NetworkPlan:
-    """A network of its own with a public and a private subnet in every zone."""
+    """A network of its own with a subnet of each kind in every zone."""
     zones = tuple(sorted(zones))
     values = {
         "vpc_cidr": VPC_CIDR,
@@ -61,7 +61,7 @@ def a_network(zones: Iterable[str] = ZONES, **changes) -> NetworkPlan:
         "vpc_id": None,
         "internet_gateway_id": None,
         "zones": zones,
-        "subnets": tuple(a_subnet(z, k) for z in zones for k in (SubnetKind.PRIVATE, SubnetKind.PUBLIC)),
+        "subnets": tuple(a_subnet(z, k) for z in zones for k in SubnetKind),
     }
     return NetworkPlan(**(values | changes))
 

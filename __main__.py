@@ -1,0 +1,26 @@
+"""The Pulumi program: load the approved plan, check it, render it, declare it; no decision, no clock."""
+
+from pathlib import Path
+
+from ecm import infra, render, store
+
+ROOT = Path(__file__).resolve().parent
+
+settings = infra.settings()
+
+
+def s3_objects(bucket: str, prefix: str) -> store.Objects:
+    """Return a store's objects in S3; boto3 is loaded only where the store is there."""
+    from ecm import aws  # noqa: PLC0415
+
+    return aws.S3Objects(aws.open_session(settings.region).client("s3", config=aws.client_config()), bucket, prefix)
+
+
+with infra.refusing(store.StoreError, render.RenderError):
+    kept = store.open_store(settings.store, stack=settings.stack, root=ROOT, s3=s3_objects)
+    plan = kept.plan(settings.approved)
+    infra.check_gate(plan, settings, infra.applied_digest(settings))
+    peers = tuple(kept.peers(vpn.peers) for vpn in plan.desired.vpns if vpn.peers is not None)
+    rendered = render.configs(plan.desired, peers, templates=ROOT / "templates")
+infra.check_rendered(plan, rendered)
+infra.declare(plan, rendered)

@@ -1,0 +1,23 @@
+"""The Pulumi side of ECM: the gate, and the declaration of a plan with pulumi-aws. It decides nothing."""
+
+from ecm.infra.gate import (
+    GateRefused,
+    Settings,
+    applied_digest,
+    check_gate,
+    check_rendered,
+    refusing,
+    settings,
+)
+from ecm.infra.program import declare
+
+__all__ = [
+    "GateRefused",
+    "Settings",
+    "applied_digest",
+    "check_gate",
+    "check_rendered",
+    "declare",
+    "refusing",
+    "settings",
+]

@@ -1,0 +1,135 @@
+"""The gate in front of every declaration: only the plan that was reviewed, approved and still fits is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pulumi
+
+from ecm.model.plan import Plan
+from ecm.model.rendered import Rendered
+
+READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
+"""The engine's own function behind a StackReference; unlike a reference it answers before anything is declared."""
+
+
+class GateRefused(pulumi.RunError):
+    """The plan may not be applied; the message says what is wrong, where, and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stack's configuration says."""
+
+    project: str
+    stack: str
+    region: str
+    approved: str
+    """Digest of the approved plan."""
+    store: str
+    """Folder or S3 URL."""
+
+
+def settings() -> Settings:
+    """Read the stack's configuration; GateRefused when no plan is approved."""
+    config, stack = pulumi.Config(), pulumi.get_stack()
+    approved = config.get("approvedPlan")
+    if not approved:
+        raise GateRefused(
+            f"Stack {stack}: no plan is approved ({config.name}:approvedPlan in stacks/Pulumi.{stack}.yaml is empty). "
+            f"Make one with `ecm plan --stack {stack}`, read it with `ecm review`, approve it with `ecm approve`."
+        )
+    return Settings(
+        project=pulumi.get_project(),
+        stack=stack,
+        region=pulumi.Config("aws").require("region"),
+        approved=approved,
+        store=config.get("store") or ".ecm/store",
+    )
+
+
+def applied_digest(stack: Settings) -> str | None:
+    """Return the digest of the plan that the stack says is applied; none on a stack without outputs."""
+    name = f"{pulumi.get_organization()}/{stack.project}/{stack.stack}"
+    answer = pulumi.runtime.invoke(READ_OUTPUTS, {"name": name})
+    value = (answer.value or {}).get("outputs", {}).get("planDigest")
+    return None if value is None else str(value)
+
+
+def check_gate(plan: Plan, stack: Settings, applied: str | None) -> None:
+    """Refuse a plan that was not approved, was not passed by guard, is another stack's, or replaces another plan."""
+    for problem in (_approval(plan, stack), _place(plan, stack), _verdict(plan), _basis(plan, applied)):
+        if problem is not None:
+            raise GateRefused(f"Stack {stack.stack}: {problem}")
+
+
+def _approval(plan: Plan, stack: Settings) -> str | None:
+    if plan.digest == stack.approved:
+        return None
+    return (
+        f"the plan in the store has the digest {plan.digest}, but {stack.approved} is approved: the stored plan was "
+        "changed after its approval. Make a new plan with `ecm plan` and approve that one."
+    )
+
+
+def _place(plan: Plan, stack: Settings) -> str | None:
+    if plan.stack != stack.stack or plan.desired.stack != stack.stack:
+        other = plan.stack if plan.stack != stack.stack else plan.desired.stack
+        return (
+            f"the approved plan {plan.digest} (serial {plan.serial}) is for the stack {other}. Approve a plan that was "
+            f"made with `ecm plan --stack {stack.stack}`."
+        )
+    if plan.desired.region != stack.region:
+        return (
+            f"the approved plan {plan.digest} is for the region {plan.desired.region}, but aws:region is "
+            f"{stack.region}. Correct aws:region in stacks/Pulumi.{stack.stack}.yaml, or the fleet's region."
+        )
+    return None
+
+
+def _verdict(plan: Plan) -> str | None:
+    if plan.verdict.passed:
+        return None
+    hits = "; ".join(f"{h.limit} is {h.have}, allowed {h.allowed}: {h.remedy}" for h in plan.verdict.hits)
+    return (
+        f"guard did not pass the plan {plan.digest} (serial {plan.serial}): {plan.verdict.decision.value}"
+        f"{', ' + hits if hits else ''}. Change what the limit names and plan again; approval does not lift a limit."
+    )
+
+
+def _basis(plan: Plan, applied: str | None) -> str | None:
+    if applied in (plan.basis, plan.digest):
+        return None
+    return (
+        f"the approved plan {plan.digest} (serial {plan.serial}) replaces {plan.basis or 'an empty stack'}, but "
+        f"{applied or 'nothing'} is applied: another plan was applied since it was made, and this one would undo it. "
+        "Plan again with `ecm plan` and approve the new plan."
+    )
+
+
+def check_rendered(plan: Plan, rendered: Rendered) -> None:
+    """Refuse configuration that is not what the plan was reviewed with: templates or peers changed since."""
+    reviewed = {config.key: config.digest for config in plan.configs}
+    now = {config.key: config.digest for config in rendered.objects}
+    differing = sorted(key for key in reviewed.keys() | now.keys() if reviewed.get(key) != now.get(key))
+    if not differing:
+        return
+    first = differing[0]
+    more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+    raise GateRefused(
+        f"Stack {plan.stack}: the configuration object {first}{more} is not what was reviewed "
+        f"({reviewed.get(first, 'not in the plan')} in the plan, {now.get(first, 'not rendered')} now): templates, "
+        "peers or ECM's version changed since. Plan again with `ecm plan` and approve the new plan, or go back to the "
+        "version that made this one."
+    )
+
+
+@contextmanager
+def refusing(*errors: type[Exception]) -> Iterator[None]:
+    """Turn expected `errors` of an earlier step into one message without a traceback."""
+    try:
+        yield
+    except errors as error:
+        raise GateRefused(str(error)) from None
