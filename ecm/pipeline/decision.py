@@ -69,7 +69,7 @@ def decide_from(intent: Intent, history: DemandHistory, predicted: Forecast, wor
     try:
         desired = plan.desired_state(study.plan_inputs(chains, sizings))
     except plan.NoFreeNumberError as error:
-        return Outcome(plan=None, infeasible=(_wait_for_drain(error, limits.drain_min),))
+        return Outcome(plan=None, infeasible=(_wait_for_drain(error, intent.limits.drain_min),))
     decided = study.draft(desired, sizings, found, history)
     return Outcome(plan=decided, nothing_to_do=not decided.changes)
 
@@ -245,7 +245,7 @@ class _Study:
             security=digest(intent.security),
             limits=digest(intent.limits),
             catalog=digest(intent.catalog),
-            telemetry=digest(history),
+            telemetry=history.digest,
             observed=digest(observed) if observed else None,
             ecm_version=__version__,
         )
