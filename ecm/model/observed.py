@@ -43,6 +43,8 @@ class ObservedNode(Frozen):
     health: Health
     unhealthy_since: UtcTime | None = None
     private_ip: Text | None = None
+    interface_id: Text | None = None
+    """The network interface that routes to the node name."""
     source_dest_check: bool | None = None
     registered: bool | None = None
     """Registered with every target group of its ingress tier; none: the tier has none."""
