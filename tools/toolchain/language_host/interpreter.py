@@ -29,7 +29,7 @@ print(json.dumps([[name, version, name in needed] for name, version in sorted(ro
 """
 
 
-class BadOptions(ValueError):
+class OptionsError(ValueError):
     """`runtime.options` of Pulumi.yaml ask for something that this host does not do."""
 
 
@@ -74,12 +74,12 @@ def choose(root: Path, options: Mapping[str, Any]) -> Interpreter:
     """The interpreter for a project at `root` with these `runtime.options`.
 
     The option `virtualenv` (relative to `root`) is used where that environment exists; elsewhere the program runs
-    on the interpreter that runs this host, which has the SDK. Raises `BadOptions` for another toolchain than pip.
+    on the interpreter that runs this host, which has the SDK. Raises `OptionsError` for another toolchain than pip.
     """
     toolchain = options.get("toolchain") or "pip"
     if toolchain != "pip":
         msg = f"Pulumi.yaml, runtime.options.toolchain: {toolchain!r} is not supported by this language host; use 'pip'"
-        raise BadOptions(msg)
+        raise OptionsError(msg)
     name = options.get("virtualenv")
     if name:
         venv = root / str(name)

@@ -10,9 +10,10 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
-class MissingSdk(ImportError):
+class MissingSdkError(ImportError):
     """The interpreter that runs the host has no Pulumi SDK."""
 
 
@@ -22,7 +23,7 @@ def _enter_parents() -> None:
     spec = importlib.util.find_spec("pulumi")
     if spec is None or not spec.submodule_search_locations:
         msg = f"the Python package 'pulumi' is not installed for {sys.executable}; run 'make setup'"
-        raise MissingSdk(msg)
+        raise MissingSdkError(msg)
     folder = Path(next(iter(spec.submodule_search_locations)))
     for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
         module = ModuleType(name)
@@ -32,6 +33,7 @@ def _enter_parents() -> None:
 
 
 _enter_parents()
-language = importlib.import_module("pulumi.runtime.proto.language_pb2")
-language_grpc = importlib.import_module("pulumi.runtime.proto.language_pb2_grpc")
-plugin = importlib.import_module("pulumi.runtime.proto.plugin_pb2")
+# `Any`: the modules are generated and have no types of their own for a checker that does not see the SDK.
+language: Any = importlib.import_module("pulumi.runtime.proto.language_pb2")
+language_grpc: Any = importlib.import_module("pulumi.runtime.proto.language_pb2_grpc")
+plugin: Any = importlib.import_module("pulumi.runtime.proto.plugin_pb2")

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 
 from .children import Children
-from .interpreter import BadOptions, Interpreter, choose
+from .interpreter import Interpreter, OptionsError, choose
 from .protocol import language, language_grpc, plugin
 
 # `pulumi-language-python-exec` ends with this code when the user has already been shown what went wrong.
@@ -122,7 +122,7 @@ class Service(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]  # g
 async def _python(info: Any, context: Any) -> Interpreter:
     try:
         return choose(Path(info.root_directory or "."), json_format.MessageToDict(info.options))
-    except BadOptions as error:
+    except OptionsError as error:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         raise
 
