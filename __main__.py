@@ -11,9 +11,10 @@ settings = infra.settings()
 
 def s3_objects(bucket: str, prefix: str) -> store.Objects:
     """Return a store's objects in S3; boto3 is loaded only where the store is there."""
-    from ecm import aws  # noqa: PLC0415
+    from ecm.aws import S3Objects, session  # noqa: PLC0415
 
-    return aws.S3Objects(aws.open_session(settings.region).client("s3", config=aws.client_config()), bucket, prefix)
+    client = session.open_session(settings.region).client("s3", config=session.client_config())
+    return S3Objects(client, bucket, prefix)
 
 
 with infra.refusing(store.StoreError, render.RenderError):

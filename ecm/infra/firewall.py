@@ -32,6 +32,24 @@ class Ports:
         """Return one TCP port."""
         return cls("tcp", port, port)
 
+    @classmethod
+    def of(cls, text: str) -> Ports:
+        """Return the ports that an application writes as `tcp/443` or `udp/3478-3481`."""
+        protocol, _, numbers = text.partition("/")
+        first, _, last = numbers.partition("-")
+        return cls(protocol, int(first), int(last or first))
+
+    def __str__(self) -> str:
+        """Return the same text, for a rule's name."""
+        if self.first is None:
+            return "all"
+        return f"{self.protocol}/{self.first}-{self.last}"
+
+
+EVERY_PORT_BUT_SSH = (Ports("icmp", -1, -1), Ports("tcp", 1, 21), Ports("tcp", 23, 65535), Ports("udp", 1, 65535))
+"""What an application without ports of its own may use on its way into a node. A security group cannot tell packets
+that are forwarded from those that are for the node itself."""
+
 
 @dataclass(frozen=True)
 class Other:

@@ -13,11 +13,12 @@ from pulumi_aws import ec2
 from ecm.infra.chain import Chain, ChainSpec
 from ecm.infra.config import Config, ConfigSpec
 from ecm.infra.entry import Entry, EntrySpec
+from ecm.infra.firewall import EVERY_PORT_BUT_SSH, Ports
 from ecm.infra.naming import Labels, node_key, node_name
 from ecm.infra.network import Network, NetworkSpec
 from ecm.infra.tier import Tier, TierSpec
-from ecm.model.fleet import Role
-from ecm.model.plan import ChainPlan, Desired, NodeState, Plan, SubnetKind, TierPlan, VpcRoute, VpnPlan
+from ecm.model.fleet import Role, WayIn
+from ecm.model.plan import ChainPlan, Desired, NetworkPlan, NodeState, Plan, SubnetKind, TierPlan, VpcRoute, VpnPlan
 from ecm.model.rendered import Rendered
 
 
@@ -83,7 +84,7 @@ def _tier_spec(tier: TierPlan, desired: Desired, rendered: Rendered, network: Ne
         neighbours=_neighbours(tier.id, desired),
         listener_ports=tuple(sorted(ports)),
         health_cidrs=tuple(sorted(str(s.cidr) for s in health)),
-        workload_cidrs=_workload_cidrs(tier, desired),
+        workloads=_workloads(tier, desired),
     )
 
 
@@ -92,17 +93,27 @@ def _neighbours(tier: str, desired: Desired) -> tuple[str, ...]:
     return tuple(sorted({other for pair in pairs if tier in pair for other in pair if other != tier}))
 
 
-def _workload_cidrs(tier: TierPlan, desired: Desired) -> tuple[str, ...]:
-    """The whole VPC's addresses where a route of its workloads ends at a node of `tier`.
-
-    Of an existing VPC only the part that ECM may use is in the plan, and the workloads are not in it: AWS is asked.
-    """
+def _workloads(tier: TierPlan, desired: Desired) -> tuple[tuple[str, Ports], ...]:
+    """Who may send what to the nodes of `tier` over the VPC's routes."""
     slots = {slot.id for slot in tier.slots}
     if not any(route.slot in slots for route in desired.network.vpc_routes):
         return ()
-    if desired.network.vpc_id is None:
-        return (str(desired.network.vpc_cidr),)
-    vpc = ec2.get_vpc(id=desired.network.vpc_id)
+    chains = {chain.id for chain in desired.chains if tier.id in chain.tiers}
+    routed = [a for a in desired.applications if a.way_in is WayIn.VPC_ROUTE and a.chain in chains]
+    ports = {Ports.of(text) for application in routed for text in application.ports}
+    if any(not application.ports for application in routed):
+        ports |= set(EVERY_PORT_BUT_SSH)
+    return tuple((cidr, p) for cidr in _vpc_cidrs(desired.network) for p in sorted(ports, key=str))
+
+
+def _vpc_cidrs(network: NetworkPlan) -> tuple[str, ...]:
+    """Every address range of the VPC.
+
+    Of an existing VPC only the part that ECM may use is in the plan, and the workloads are not in it: AWS is asked.
+    """
+    if network.vpc_id is None:
+        return (str(network.vpc_cidr),)
+    vpc = ec2.get_vpc(id=network.vpc_id)
     return tuple(sorted(a.cidr_block for a in vpc.cidr_block_associations if a.state == "associated"))
 
 

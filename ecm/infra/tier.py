@@ -36,8 +36,8 @@ class TierSpec:
     """Ports of the entry; ingress tiers only."""
     health_cidrs: tuple[str, ...]
     """Subnets of the load balancer; ingress tiers only."""
-    workload_cidrs: tuple[str, ...]
-    """Addresses of workloads that route to the tier's nodes."""
+    workloads: tuple[tuple[str, Ports], ...]
+    """Addresses of workloads that route to the tier's nodes, and the ports that they may use there."""
 
 
 class Tier(pulumi.ComponentResource):
@@ -129,8 +129,8 @@ class Tier(pulumi.ComponentResource):
             self.firewall.accept(f"{name}/clients/{port}", Ports.udp(port), Other(cidr=INTERNET), "Clients' tunnels")
         for cidr in spec.health_cidrs:
             self.firewall.accept(f"{name}/health/{cidr}", Ports.tcp(HEALTH_PORT), Other(cidr=cidr), "Health checks")
-        for cidr in spec.workload_cidrs:
-            self.firewall.accept(f"{name}/workloads/{cidr}", Ports(), Other(cidr=cidr), "Workloads that route here")
+        for cidr, ports in spec.workloads:
+            self.firewall.accept(f"{name}/workloads/{cidr}/{ports}", ports, Other(cidr=cidr), "Workloads' routes")
         destinations = spec.network.prefix_lists.get(spec.plan.vpn)
         if spec.plan.exits and destinations is not None:
             targets = Other(prefix_list=destinations.id)
