@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -18,8 +19,16 @@ ZONES = ("us-east-1a", "us-east-1b")
 CHAINS = {"direct": ("in", "out"), "guarded": ("in", "mid", "out"), "other": ("in", "out-b")}
 
 
-def an_intent(profiles: tuple[QosProfile, ...], chains: dict[str, tuple[str, ...]] | None = None) -> Intent:
-    """An intent of one VPN with one application per profile, `app-0` and up, and the production policies."""
+@dataclass(frozen=True)
+class Wanted:
+    """An application to be: its profile and the chains that people allow it."""
+
+    profile: QosProfile
+    chains: tuple[str, ...] = ()
+
+
+def an_intent(wanted: tuple[Wanted, ...], chains: dict[str, tuple[str, ...]] | None = None) -> Intent:
+    """An intent of one VPN with one application per `wanted`, `app-0` and up, and the production policies."""
     chains = chains or CHAINS
     roles = {"in": Role.INGRESS, "mid": Role.TRANSIT}
     used = sorted({t for tiers in chains.values() for t in tiers})
@@ -30,8 +39,14 @@ def an_intent(profiles: tuple[QosProfile, ...], chains: dict[str, tuple[str, ...
         network=Network(vpc_cidr=IPv4Network("10.0.0.0/16")),
         vpns=(Vpn(id="v", client_cidr=IPv4Network("100.64.0.0/16")),),
         applications=tuple(
-            Application(id=f"app-{n}", vpn="v", profile=p.id, destinations=(IPv4Network("198.51.100.0/24"),))
-            for n, p in enumerate(profiles)
+            Application(
+                id=f"app-{n}",
+                vpn="v",
+                profile=w.profile.id,
+                destinations=(IPv4Network("198.51.100.0/24"),),
+                chains=tuple(c for c in w.chains if c in chains),
+            )
+            for n, w in enumerate(wanted)
         ),
         tiers=tuple(
             Tier(
@@ -46,30 +61,33 @@ def an_intent(profiles: tuple[QosProfile, ...], chains: dict[str, tuple[str, ...
         ),
         chains=tuple(Chain(id=c, vpn="v", tiers=tiers) for c, tiers in chains.items()),
     )
-    qos = Qos(classes=BASE.qos.classes, profiles=profiles)
+    qos = Qos(classes=BASE.qos.classes, profiles=tuple(w.profile for w in wanted))
     return BASE.model_copy(update={"fleet": fleet, "qos": qos})
 
 
 @st.composite
-def profiles(draw: st.DrawFn) -> tuple[QosProfile, ...]:
-    """One to four profiles with random requirements; all strict."""
-    return tuple(
-        QosProfile.model_validate(
-            {
-                "id": f"p-{n}",
-                "traffic_class": "silver",
-                "latency_ms": draw(st.sampled_from([2, 4, 6, 20])),
-                "bandwidth_mbps": draw(st.sampled_from([0, 50, 400])),
-                "security_level": draw(st.integers(0, 4)),
-                "max_outage_s": draw(st.sampled_from([10, 30, 300])),
-                "loss_pct": draw(st.sampled_from([0.005, 0.012, 1])),
-                "priority": 3,
-                "violated_minute_usd": draw(st.sampled_from([0, 0.02, 1])),
-                "on_violation": OnViolation.STRICT,
-            }
-        )
-        for n in range(draw(st.integers(1, 4)))
+def applications(draw: st.DrawFn) -> tuple[Wanted, ...]:
+    """One to four applications; most requirements can be met by some chain, all are strict."""
+    return tuple(_wanted(draw, n) for n in range(draw(st.integers(1, 4))))
+
+
+def _wanted(draw: st.DrawFn, number: int) -> Wanted:
+    profile = QosProfile.model_validate(
+        {
+            "id": f"p-{number}",
+            "traffic_class": "silver",
+            "latency_ms": draw(st.sampled_from([20, 20, 20, 6, 6, 6, 4, 3])),
+            "bandwidth_mbps": draw(st.sampled_from([0, 50, 400])),
+            "security_level": draw(st.sampled_from([0, 1, 1, 1, 2, 2, 2, 3])),
+            "max_outage_s": draw(st.sampled_from([300, 300, 300, 60, 60, 30, 30, 10])),
+            "loss_pct": draw(st.sampled_from([1, 1, 0.1, 0.1, 0.012])),
+            "priority": 3,
+            "violated_minute_usd": draw(st.sampled_from([0, 0.02, 1])),
+            "on_violation": OnViolation.STRICT,
+        }
     )
+    allowed = draw(st.sampled_from([(), (), ("direct", "guarded"), ("guarded",), ("other", "guarded"), ("other",)]))
+    return Wanted(profile, allowed)
 
 
 def loads() -> st.SearchStrategy[list[int]]:

@@ -17,7 +17,7 @@ from ecm.model.policy import QosProfile
 from ecm.model.refusal import Infeasible
 from ecm.pipeline import Outcome, World, decide_from
 from tests.forecasts import AS_OF, a_forecast, a_history
-from tests.properties.fleets import CHAINS, ROOT, an_intent, loads, profiles
+from tests.properties.fleets import CHAINS, ROOT, Wanted, an_intent, applications, loads
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,10 +47,10 @@ def price(decided: Plan) -> int:
     return sum(v for item, v in lines.items() if item.startswith("compute ") or item == "traffic between zones")
 
 
-@given(profiles(), loads())
-@settings(deadline=None, max_examples=40)
+@given(applications(), loads())
+@settings(deadline=None, max_examples=80)
 def test_the_same_inputs_give_the_same_bytes_and_planning_on_the_result_proposes_nothing(
-    wanted: tuple[QosProfile, ...], mbps: list[int]
+    wanted: tuple[Wanted, ...], mbps: list[int]
 ) -> None:
     intent = an_intent(wanted)
     first, second = outcome(intent, mbps), outcome(intent, mbps)
@@ -65,10 +65,10 @@ def test_the_same_inputs_give_the_same_bytes_and_planning_on_the_result_proposes
     assert again.plan.desired == first.plan.desired
 
 
-@given(profiles(), loads(), loads())
-@settings(deadline=None, max_examples=40)
+@given(applications(), loads(), loads())
+@settings(deadline=None, max_examples=80)
 def test_planning_on_the_result_of_a_change_proposes_nothing_either(
-    wanted: tuple[QosProfile, ...], before: list[int], after: list[int]
+    wanted: tuple[Wanted, ...], before: list[int], after: list[int]
 ) -> None:
     intent = an_intent(wanted)
     first = outcome(intent, before)
@@ -81,10 +81,10 @@ def test_planning_on_the_result_of_a_change_proposes_nothing_either(
     assert again.nothing_to_do
 
 
-@given(profiles(), loads(), st.integers(0, 800))
-@settings(deadline=None, max_examples=40)
+@given(applications(), loads(), st.integers(0, 800))
+@settings(deadline=None, max_examples=80)
 def test_with_a_fixed_assignment_a_larger_load_never_lowers_what_a_tier_holds(
-    wanted: tuple[QosProfile, ...], mbps: list[int], more: int
+    wanted: tuple[Wanted, ...], mbps: list[int], more: int
 ) -> None:
     intent = an_intent(wanted, ONE_CHAIN)
     small, large = outcome(intent, mbps), outcome(intent, [m + more for m in mbps])
@@ -108,12 +108,16 @@ STRICTER = {
 }
 
 
-@given(profiles(), loads(), st.sampled_from(sorted(STRICTER)))
+@given(applications(), loads(), st.sampled_from(sorted(STRICTER)))
 @settings(deadline=None, max_examples=60)
 def test_a_stricter_profile_never_lowers_the_cost_and_never_becomes_feasible(
-    wanted: tuple[QosProfile, ...], mbps: list[int], requirement: str
+    wanted: tuple[Wanted, ...], mbps: list[int], requirement: str
 ) -> None:
-    harder = wanted[0].model_copy(update={requirement: STRICTER[requirement](getattr(wanted[0], requirement))})
+    profile = wanted[0].profile
+    harder = replace(
+        wanted[0],
+        profile=profile.model_copy(update={requirement: STRICTER[requirement](getattr(profile, requirement))}),
+    )
     loose, strict = outcome(an_intent(wanted), mbps), outcome(an_intent((harder, *wanted[1:])), mbps)
     if loose.plan is None:
         assert strict.plan is None
@@ -121,16 +125,14 @@ def test_a_stricter_profile_never_lowers_the_cost_and_never_becomes_feasible(
         assert price(strict.plan) >= price(loose.plan)
 
 
-@given(profiles(), loads())
-@settings(deadline=None, max_examples=40)
-def test_a_brute_force_over_all_assignments_finds_the_same_cost(
-    wanted: tuple[QosProfile, ...], mbps: list[int]
-) -> None:
+@given(applications(), loads())
+@settings(deadline=None, max_examples=80)
+def test_a_brute_force_over_all_assignments_finds_the_same_cost(wanted: tuple[Wanted, ...], mbps: list[int]) -> None:
     intent = an_intent(wanted)
     decided = outcome(intent, mbps)
     costs = [
         price(found.plan)
-        for chains in product(CHAINS, repeat=len(wanted))
+        for chains in product(*(w.chains or tuple(CHAINS) for w in wanted))
         for found in [_forced(intent, mbps, chains)]
         if found.plan is not None
     ]
@@ -149,9 +151,9 @@ def _forced(intent: Intent, mbps: list[int], chains: tuple[str, ...]) -> Outcome
     return outcome(intent.model_copy(update={"fleet": fleet}), mbps)
 
 
-@given(profiles(), loads())
-@settings(deadline=None, max_examples=40)
-def test_slots_have_unique_numbers_addresses_and_indexes(wanted: tuple[QosProfile, ...], mbps: list[int]) -> None:
+@given(applications(), loads())
+@settings(deadline=None, max_examples=80)
+def test_slots_have_unique_numbers_addresses_and_indexes(wanted: tuple[Wanted, ...], mbps: list[int]) -> None:
     decided = outcome(an_intent(wanted), mbps).plan
     if decided is None:
         return
@@ -177,7 +179,7 @@ def test_an_application_that_no_chain_can_serve_is_refused_with_the_cheapest_rel
             "violated_minute_usd": 1,
         }
     )
-    refused = outcome(an_intent((profile,)), [10]).infeasible
+    refused = outcome(an_intent((Wanted(profile),)), [10]).infeasible
     assert len(refused) == 1
     assert isinstance(refused[0], Infeasible)
     assert refused[0].subject == "application app-0"

@@ -1,0 +1,210 @@
+"""Slots against what stands: additions, drains, replacements by generation, dead nodes, missing capacity."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from ipaddress import IPv4Network
+
+import pytest
+
+from ecm import plan
+from ecm.intent import load
+from ecm.model.catalog import Architecture, Image
+from ecm.model.fleet import Network
+from ecm.model.observed import Health, InstanceState, Observed, ObservedNode, Unavailable
+from ecm.model.plan import NetworkPlan, NodeState, Slot, SubnetKind
+from ecm.model.sizing import Choice, Load, Placement, Survival, TierSizing
+from ecm.plan.addresses import AddressPool, subnets
+from ecm.plan.slots import SlotPlanner
+from tests.forecasts import AS_OF
+from tests.properties.fleets import ROOT
+
+A, B = "us-east-1a", "us-east-1b"
+SMALL, LARGE = "c6gn.medium", "c6gn.large"
+LIMITS = load(ROOT, "dev").limits
+IMAGE = Image(name="vpne", architecture=Architecture.ARM64, ami="ami-00000000000000001", built=date(2026, 7, 1))
+NETWORK = Network(vpc_cidr=IPv4Network("10.0.0.0/16"))
+PLAN = NetworkPlan(
+    vpc_cidr=NETWORK.vpc_cidr,
+    overlay_cidr=NETWORK.overlay_cidr,
+    vpc_id=None,
+    internet_gateway_id=None,
+    zones=(A, B),
+    subnets=subnets(NETWORK, (A, B)),
+)
+
+
+def planned(
+    want: dict[tuple[str, str], int],
+    previous: tuple[Slot, ...] = (),
+    *,
+    observed: Observed | None = None,
+    at: datetime = AS_OF,
+    image: Image = IMAGE,
+) -> tuple[Slot, ...]:
+    sizing = TierSizing(
+        tier="t",
+        load=Load(applications=(), quantile_permille=950, planned_mbps=0, p50_mbps=0, p90_mbps=0, p99_mbps=0),
+        placements=tuple(Placement(zone=z, shape=s, count=n) for (z, s), n in sorted(want.items())),
+        usable_mbps=0,
+        usd_micro_per_hour=0,
+        churn_usd_micro=0,
+        survival=Survival(whole_mbps=0, after_zone_loss_mbps=0, after_node_losses_mbps=0),
+        choices=tuple(
+            Choice(zone=z, shape=s, capacity_mbps=c, usd_micro_per_hour=p, available=True)
+            for z in (A, B)
+            for s, c, p in ((LARGE, 1500, 86_400), (SMALL, 1000, 43_200))
+        ),
+    )
+    taken = {n.private_ip for s in previous for n in s.nodes}
+    planner = SlotPlanner(
+        tier="t",
+        kind=SubnetKind.PRIVATE,
+        image=image,
+        sizing=sizing,
+        standing=plan.Standing(at, observed, LIMITS),
+        pool=AddressPool(PLAN, taken),
+    )
+    return planner.plan(previous)
+
+
+def seen(
+    slot: Slot,
+    *,
+    generation: int = 1,
+    state: InstanceState = InstanceState.RUNNING,
+    health: Health = Health.HEALTHY,
+    since: datetime | None = None,
+) -> ObservedNode:
+    return ObservedNode(
+        slot=slot.id,
+        generation=generation,
+        instance_id="i-1",
+        shape=SMALL,
+        zone=slot.zone,
+        state=state,
+        health=health,
+        unhealthy_since=since,
+    )
+
+
+def snapshot(*nodes: ObservedNode, unavailable: tuple[Unavailable, ...] = ()) -> Observed:
+    return Observed(stack="s", taken_at=AS_OF, applied=None, nodes=nodes, unavailable=unavailable)
+
+
+def generations(slots: tuple[Slot, ...]) -> dict[str, list[tuple[int, str, str]]]:
+    return {s.id: [(n.generation, n.shape, n.state.value) for n in s.nodes] for s in slots}
+
+
+def test_scaling_out_adds_slots_and_leaves_the_others_as_they_were() -> None:
+    before = planned({(A, SMALL): 1, (B, SMALL): 1})
+    after = planned({(A, SMALL): 2, (B, SMALL): 1}, before)
+    assert [s.id for s in after] == [f"t/{A}/0", f"t/{A}/1", f"t/{B}/0"]
+    assert set(before) < set(after)
+
+
+def test_scaling_in_drains_the_highest_index_and_removes_it_when_drained() -> None:
+    before = planned({(A, SMALL): 3})
+    draining = planned({(A, SMALL): 2}, before)
+    assert generations(draining)[f"t/{A}/2"] == [(1, SMALL, "draining")]
+    assert draining[:2] == before[:2]
+    early = planned({(A, SMALL): 2}, draining, at=AS_OF + timedelta(minutes=LIMITS.drain_min - 1))
+    assert early == draining
+    late = planned({(A, SMALL): 2}, draining, at=AS_OF + timedelta(minutes=LIMITS.drain_min))
+    assert late == before[:2]
+
+
+def test_a_draining_slot_takes_traffic_again_before_a_new_one_is_launched() -> None:
+    before = planned({(A, SMALL): 2})
+    draining = planned({(A, SMALL): 1}, before)
+    assert planned({(A, SMALL): 2}, draining) == before
+
+
+def test_an_index_is_not_used_again_while_its_node_drains() -> None:
+    draining = planned({(A, SMALL): 1}, planned({(A, SMALL): 2}))
+    after = planned({(A, SMALL): 1, (A, LARGE): 1}, draining)
+    assert generations(after)[f"t/{A}/1"] == [(1, SMALL, "draining")]
+    assert generations(after)[f"t/{A}/2"] == [(1, LARGE, "active")]
+    assert len({s.number for s in after}) == 3
+    assert len({n.private_ip for s in after for n in s.nodes}) == 3
+
+
+def test_a_shape_change_brings_up_the_new_generation_drains_the_old_and_then_removes_it() -> None:
+    before = planned({(A, SMALL): 1})
+    slot = before[0]
+    both = planned({(A, LARGE): 1}, before, observed=snapshot(seen(slot)))
+    assert generations(both)[slot.id] == [(1, SMALL, "active"), (2, LARGE, "active")]
+    assert both[0].nodes[0] == slot.nodes[0]
+    assert both[0].nodes[1].private_ip != slot.nodes[0].private_ip
+    waiting = snapshot(seen(slot), seen(slot, generation=2, health=Health.NEW))
+    assert planned({(A, LARGE): 1}, both, observed=waiting) == both
+    healthy = snapshot(seen(slot), seen(slot, generation=2))
+    draining = planned({(A, LARGE): 1}, both, observed=healthy)
+    assert generations(draining)[slot.id] == [(1, SMALL, "draining"), (2, LARGE, "active")]
+    later = AS_OF + timedelta(minutes=LIMITS.drain_min)
+    assert generations(planned({(A, LARGE): 1}, draining, observed=healthy, at=later))[slot.id] == [
+        (2, LARGE, "active")
+    ]
+
+
+def test_a_new_image_is_a_new_generation() -> None:
+    before = planned({(A, SMALL): 1})
+    newer = IMAGE.model_copy(update={"ami": "ami-00000000000000002"})
+    after = planned({(A, SMALL): 1}, before, image=newer)
+    assert [n.ami for n in after[0].nodes] == [IMAGE.ami, newer.ami]
+
+
+@pytest.mark.parametrize("state", [InstanceState.TERMINATED, InstanceState.MISSING, InstanceState.STOPPED])
+def test_a_dead_node_is_replaced_at_once_by_a_new_generation(state: InstanceState) -> None:
+    before = planned({(A, SMALL): 2})
+    dead = snapshot(seen(before[0], state=state), seen(before[1]))
+    after = planned({(A, SMALL): 2}, before, observed=dead)
+    assert generations(after)[before[0].id] == [(2, SMALL, "active")]
+    assert after[1] == before[1]
+    assert planned({(A, SMALL): 2}, after, observed=dead) == after
+
+
+def test_a_running_node_is_replaced_only_when_unhealthy_for_longer_than_the_limit() -> None:
+    before = planned({(A, SMALL): 1})
+    minutes = LIMITS.unhealthy_after_min
+
+    def sick(since: datetime) -> Observed:
+        return snapshot(seen(before[0], health=Health.UNHEALTHY, since=since))
+
+    recent = planned({(A, SMALL): 1}, before, observed=sick(AS_OF - timedelta(minutes=minutes - 1)))
+    assert recent == before
+    long = planned({(A, SMALL): 1}, before, observed=sick(AS_OF - timedelta(minutes=minutes)))
+    assert generations(long)[before[0].id] == [(1, SMALL, "active"), (2, SMALL, "active")]
+    unknown = snapshot(seen(before[0], health=Health.UNKNOWN))
+    assert planned({(A, SMALL): 1}, before, observed=unknown) == before
+
+
+def test_two_generations_of_a_slot_never_share_the_parity_that_tunnel_addresses_use() -> None:
+    before = planned({(A, SMALL): 1})
+    slot = before[0]
+    both = planned({(A, LARGE): 1}, before, observed=snapshot(seen(slot)))
+    failed = snapshot(seen(slot), seen(slot, generation=2, state=InstanceState.TERMINATED))
+    again = planned({(A, LARGE): 1}, both, observed=failed)
+    old, new = again[0].nodes
+    assert (old.generation, old.shape) == (1, SMALL)
+    assert new.generation > 2
+    assert (new.generation - old.generation) % 2 == 1
+
+
+def test_a_node_that_never_came_up_for_want_of_capacity_leaves_no_trace() -> None:
+    mark = Unavailable(shape=SMALL, zone=B, until=AS_OF + timedelta(hours=1))
+    tried = planned({(A, SMALL): 1, (B, SMALL): 1})
+    after = planned({(A, SMALL): 1, (B, LARGE): 1}, tried, observed=snapshot(seen(tried[0]), unavailable=(mark,)))
+    assert generations(after) == {f"t/{A}/0": [(1, SMALL, "active")], f"t/{B}/0": [(2, LARGE, "active")]}
+    moved = planned({(A, SMALL): 2}, tried, observed=snapshot(seen(tried[0]), unavailable=(mark,)))
+    assert generations(moved) == {f"t/{A}/0": [(1, SMALL, "active")], f"t/{A}/1": [(1, SMALL, "active")]}
+    expired = snapshot(seen(tried[0]), unavailable=(mark.model_copy(update={"until": AS_OF}),))
+    assert planned({(A, SMALL): 1, (B, SMALL): 1}, tried, observed=expired) == tried
+
+
+def test_a_tier_whose_numbers_are_all_taken_by_draining_nodes_says_to_wait() -> None:
+    before = planned({(A, SMALL): 16})
+    draining = planned({}, before)
+    assert all(s.nodes[-1].state is NodeState.DRAINING for s in draining)
+    with pytest.raises(plan.NoFreeNumberError, match="all 16 node numbers"):
+        planned({(B, SMALL): 1}, draining)
