@@ -1,0 +1,95 @@
+"""`__main__.py` as Pulumi runs it: from the stack's configuration and a store on disk to resources."""
+
+from __future__ import annotations
+
+import ast
+import json
+import runpy
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from ecm import infra, render
+from ecm.infra.gate import READ_OUTPUTS
+from ecm.model.plan import ConfigDigest, Plan
+from ecm.model.rendered import Peer, PeerTable
+from ecm.store import open_store
+from tests.builders import REGION, a_desired, a_digest, a_plan, a_vpn
+from tests.program.recording import Recording, record
+
+ROOT = Path(__file__).resolve().parents[2]
+MAIN = ROOT / "__main__.py"
+PEERS = PeerTable(
+    vpn="corp",
+    peers=(Peer(id="anna", public_key="xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", address="10.200.0.2"),),
+)
+
+
+def kept(folder: Path, **changes) -> Plan:
+    """A plan in the store under `folder`, with the digests of what the templates render for it."""
+    store = open_store(str(folder), stack="dev", root=ROOT)
+    desired = a_desired(vpns=(a_vpn(peers=store.put_peers(PEERS)),))
+    rendered = render.configs(desired, (PEERS,), templates=ROOT / "templates")
+    digests = tuple(ConfigDigest(key=o.key, digest=o.digest) for o in rendered.objects)
+    plan = a_plan(desired, rendered, **({"configs": digests} | changes))
+    store.put_plan(plan)
+    return plan
+
+
+def run_main(folder: Path, approved: str, applied: str | None = None) -> Recording:
+    pulumi.runtime.set_all_config(
+        {
+            "aws:region": REGION,
+            "endpoint-chain-manager:approvedPlan": approved,
+            "endpoint-chain-manager:store": str(folder),
+        }
+    )
+    outputs = {} if applied is None else {"planDigest": applied}
+    answer = {"name": "dev", "outputs": outputs, "secretOutputNames": []}
+    return record(lambda: runpy.run_path(str(MAIN)) and None, invokes={READ_OUTPUTS: answer})
+
+
+def test_the_program_declares_the_approved_plan_with_what_is_rendered_for_it(tmp_path):
+    plan = kept(tmp_path)
+    recording = run_main(tmp_path, plan.digest)
+    assert recording.outputs["planDigest"] == plan.digest
+    assert {i.name for i in recording.of("Instance")} == {
+        f"{tier}-us-east-1{zone}-0-g1" for tier in ("edge", "out") for zone in "ab"
+    }
+    stored = recording.one("BucketObjectv2", "vpns/corp/peers.json").inputs["content"]
+    assert "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=" in stored
+    assert recording.of("Instance")[0].inputs["userData"].startswith("#cloud-config")
+
+
+def test_a_refused_plan_declares_nothing(tmp_path):
+    plan = kept(tmp_path)
+    with pytest.raises(infra.GateRefused, match="would undo it"):
+        run_main(tmp_path, plan.digest, applied=a_digest("a newer plan"))
+
+
+def test_a_plan_edited_in_the_store_is_refused(tmp_path):
+    plan = kept(tmp_path)
+    path = tmp_path / "dev" / "plans" / f"{plan.digest.removeprefix('sha256:')}.json"
+    edited = json.loads(path.read_bytes()) | {"serial": 9}
+    path.write_text(json.dumps(edited, sort_keys=True, separators=(",", ":")))
+    with pytest.raises(infra.GateRefused, match=r"edited by hand"):
+        run_main(tmp_path, plan.digest)
+
+
+def test_an_approved_plan_that_the_store_does_not_have_is_named(tmp_path):
+    with pytest.raises(infra.GateRefused, match=r"not in the store"):
+        run_main(tmp_path, a_digest("never made"))
+
+
+def test_a_plan_reviewed_with_other_templates_is_refused(tmp_path):
+    plan = kept(tmp_path, configs=(ConfigDigest(key="vpns/corp/peers.json", digest=a_digest("older")),))
+    with pytest.raises(infra.GateRefused, match="is not what was reviewed"):
+        run_main(tmp_path, plan.digest)
+
+
+def test_the_program_is_short_and_has_no_branch_of_its_own():
+    source = MAIN.read_text()
+    assert len(source.splitlines()) < 40
+    branches = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp)
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, branches)]
