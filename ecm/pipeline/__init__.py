@@ -1,6 +1,5 @@
 """The only composer: every run of the stages, from intent and telemetry to a guarded, rendered plan."""
 
 from ecm.pipeline.decision import Outcome, World, decide, decide_from
-from ecm.pipeline.rendering import render_plan, rendering_differences
 
-__all__ = ["Outcome", "World", "decide", "decide_from", "render_plan", "rendering_differences"]
+__all__ = ["Outcome", "World", "decide", "decide_from"]
