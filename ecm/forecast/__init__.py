@@ -1,0 +1,6 @@
+"""Joint forecast of the load of all applications, with errors measured out of sample."""
+
+from ecm.forecast.errors import ForecastError
+from ecm.forecast.predicting import predict
+
+__all__ = ["ForecastError", "predict"]

@@ -1,0 +1,60 @@
+"""The seam of all models: sktime forecasters of a panel that forecast from many origins at once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+
+from ecm.forecast.arrays import Steps, Values
+
+
+class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no types
+    """An sktime forecaster of a wide frame: one column per series, one row per step of a common grid.
+
+    A panel on one grid is handled natively, all columns in one pass of numpy; missing values are left out. `paths`
+    gives in one call what `fit(y[:origin + 1]).predict(1..steps)` gives for every origin: `predict` itself is `paths`
+    from the last row. Where a model needs more history than there is, `predict` holds the last measured value (0 where
+    there is none) and `paths` says NaN, so that nobody evaluates a model that did not forecast.
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "y_inner_mtype": "pd.DataFrame",
+        "capability:multivariate": True,
+        "capability:exogenous": False,
+        "capability:missing_values": True,
+        "capability:insample": False,
+        "capability:pred_int": False,
+        "requires-fh-in-fit": False,
+    }
+
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}
+
+    @abstractmethod
+    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+        """Return forecasts of shape (series, origins, steps) from `values` of shape (series, time).
+
+        A forecast from origin o uses `values[:, :o + 1]` alone. NaN where the history is too short.
+        """
+
+    def _fit(self, y: pd.DataFrame, X: object, fh: object) -> PanelForecaster:  # noqa: ARG002, N803 - sktime's names
+        self._values = y.to_numpy(dtype=np.float64).T
+        return self
+
+    def _predict(self, fh: ForecastingHorizon, X: object) -> pd.DataFrame:  # noqa: ARG002, N803 - sktime's names
+        ahead = fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
+        last = np.array([self._values.shape[1] - 1])
+        path = self.paths(self._values, last, int(ahead.max()))[:, 0, ahead - 1]
+        path = np.where(np.isnan(path), held(self._values, last)[:, :1], path)
+        names = self._get_columns(method="predict")
+        return pd.DataFrame(path.T, index=fh.to_absolute_index(self.cutoff), columns=names)
+
+
+def held(values: Values, origins: Steps) -> Values:
+    """Return the latest measured value at every origin, shape (series, origins); 0 where nothing was measured yet."""
+    steps = np.where(np.isnan(values), -1, np.arange(values.shape[1]))
+    latest = np.maximum.accumulate(steps, axis=1)[:, origins]
+    return np.where(latest >= 0, np.take_along_axis(values, np.maximum(latest, 0), axis=1), 0.0)
