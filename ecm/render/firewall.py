@@ -13,6 +13,7 @@ from ecm.render.classify import Matches, matches
 from ecm.render.fields import Address, Checked, Interface, Label, Network, Number, Place, Port, Symbol, Wildcard, Word
 from ecm.render.links import lane_prefix
 from ecm.render.topology import Hop, NodeView, Side, TierView
+from ecm.render.traffic import queue
 
 CLIENT_MTU = 1420
 """Of the clients' tunnels: 1500 on the internet less 80 bytes of WireGuard over IPv6, as wg-quick sets it."""
@@ -72,12 +73,14 @@ class Forward(Checked):
     passes: tuple[Pass, ...]
 
 
-class OuterClass(Checked):
-    """The DSCP of what a tunnel of this class sends."""
+class TrafficClass(Checked):
+    """A class: the DSCP that its tunnels send, and the queue in which its packets wait before encryption."""
 
-    symbol: Symbol
+    dscp_symbol: Symbol
+    queue_symbol: Symbol
     mark: Word
     dscp: Number
+    queue: Number
 
 
 class Edge(Checked):
@@ -91,6 +94,7 @@ class Masks(Checked):
 
     chain: Word = marks.word(marks.CHAIN_MASK)
     not_chain: Word = marks.word(marks.ALL ^ marks.CHAIN_MASK)
+    traffic_class: Word = marks.word(marks.CLASS_MASK)
     not_class: Word = marks.word(marks.ALL ^ marks.CLASS_MASK)
     chain_forward: Word = marks.word(marks.CHAIN_MASK | marks.FORWARD_MASK)
     chain_reply: Word = marks.word(marks.CHAIN_MASK | marks.REPLY_MASK)
@@ -137,7 +141,7 @@ class Firewall(Checked):
     forwards: tuple[Forward, ...]
     inspected: tuple[Number, ...]
     """Netlink log group that every new flow is reported to, where the tier inspects."""
-    outer_classes: tuple[OuterClass, ...]
+    classes: tuple[TrafficClass, ...]
     untranslated: tuple[Network, ...]
     translate_to: tuple[Address, ...]
 
@@ -149,7 +153,7 @@ class TierFirewall(Checked):
     workloads: Matches
     upstream: tuple[Lane, ...]
     downstream: tuple[Lane, ...]
-    outer_classes: tuple[OuterClass, ...]
+    classes: tuple[TrafficClass, ...]
     edges: tuple[Edge, ...]
     health_checkers: tuple[Network, ...]
 
@@ -164,8 +168,14 @@ def tier_firewall(view: TierView) -> TierFirewall:
         workloads=matches(view, by_workloads if view.enters else ()),
         upstream=tuple(lane for hop in view.hops for lane in _lanes(hop, hop.up, downstream=False)),
         downstream=tuple(lane for hop in view.hops for lane in _lanes(hop, hop.down, downstream=True)),
-        outer_classes=tuple(
-            OuterClass(symbol=f"class_{c.number}", mark=marks.word(marks.outer_mark(c.number)), dscp=c.dscp)
+        classes=tuple(
+            TrafficClass(
+                dscp_symbol=f"dscp_{c.number}",
+                queue_symbol=f"queue_{c.number}",
+                mark=marks.word(marks.outer_mark(c.number)),
+                dscp=c.dscp,
+                queue=queue(c.number),
+            )
             for c in sorted(view.desired.classes, key=lambda c: c.number)
         ),
         edges=tuple(Edge(port=c.listener_port) for c in view.classes) if view.enters else (),
@@ -220,7 +230,7 @@ def firewall(node: NodeView, shared: TierFirewall) -> Firewall:
         reply_steering=() if view.enters else (MASKS,),
         forwards=tuple(_forward(node, hop, client_routes) for hop in view.hops),
         inspected=(1,) if view.tier.inspection else (),
-        outer_classes=shared.outer_classes,
+        classes=shared.classes,
         untranslated=(network.vpc_cidr,) if exits and routed_here else (),
         translate_to=(node.node.private_ip,) if exits else (),
     )

@@ -1,9 +1,11 @@
-"""The context of `tc/*.batch`: classes share each WireGuard interface before encryption, by the mark's class."""
+"""The context of `tc/*.batch`: classes share each WireGuard interface before encryption.
+
+The firewall puts the queue's id into the packet's priority, which HTB obeys by itself: no filter is needed.
+"""
 
 from __future__ import annotations
 
-from ecm.render import marks
-from ecm.render.fields import Checked, Interface, Number, Word
+from ecm.render.fields import Checked, Interface, Number
 from ecm.render.topology import NodeView
 
 CONTROL_PERMILLE = 10
@@ -13,8 +15,7 @@ CONTROL_PERMILLE = 10
 class Share(Checked):
     """A class's part of an interface; it may borrow all that is idle."""
 
-    minor: Number
-    mark: Word
+    queue: Number
     priority: Number
     rate_kbit: Number
 
@@ -25,8 +26,12 @@ class Traffic(Checked):
     interfaces: tuple[Interface, ...]
     capacity_kbit: Number
     control_kbit: Number
-    class_mask: Word = marks.word(marks.CLASS_MASK)
     shares: tuple[Share, ...]
+
+
+def queue(traffic_class: int) -> int:
+    """Return the minor id of a class's queue, in digits that `tc` and `nft` both read as hexadecimal."""
+    return 10 + traffic_class
 
 
 def traffic(node: NodeView) -> Traffic:
@@ -38,8 +43,7 @@ def traffic(node: NodeView) -> Traffic:
     ranked = sorted(view.classes, key=lambda c: (-c.dscp, c.number))
     shares = tuple(
         Share(
-            minor=10 + c.number,
-            mark=marks.word(marks.outer_mark(c.number)),
+            queue=queue(c.number),
             priority=ranked.index(c) + 1,
             rate_kbit=max((capacity - control) * c.share_pct // total, 64),
         )
