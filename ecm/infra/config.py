@@ -13,8 +13,9 @@ from ecm.model.contract import edge_secret, pair_secret
 from ecm.model.rendered import ConfigObject
 
 LOG_RETENTION_DAYS = 30
-EDGE_RECOVERY_DAYS = 7
-"""Clients hold the public half of an edge key: a tier that was removed by mistake gets its key back for this long."""
+SECRET_RECOVERY_DAYS = 0
+"""A secret goes at once with its tier, whose addresses go with it: a name that waits for deletion cannot be used again,
+and the same stack could not be made anew for a week."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Config(pulumi.ComponentResource):
             f"edge/{tier}",
             name=edge_secret(self._spec.labels.stack, tier),
             description=f"WireGuard private key that the nodes of {tier} share",
-            recovery_window_in_days=EDGE_RECOVERY_DAYS,
+            recovery_window_in_days=SECRET_RECOVERY_DAYS,
             tags=self._tags(f"edge/{tier}"),
             opts=self._opts,
         )
@@ -120,7 +121,7 @@ class Config(pulumi.ComponentResource):
             f"pair/{upstream}/{downstream}",
             name=pair_secret(self._spec.labels.stack, upstream, downstream),
             description=f"WireGuard pre-shared key between {upstream} and {downstream}",
-            recovery_window_in_days=0,  # made again at any time; a name in recovery could not be
+            recovery_window_in_days=SECRET_RECOVERY_DAYS,
             tags=self._tags(f"pair/{upstream}/{downstream}"),
             opts=self._opts,
         )

@@ -44,7 +44,7 @@ def declare_endpoints(spec: Endpoints.Spec, opts: pulumi.ResourceOptions) -> End
     group = ec2.SecurityGroup(
         "endpoints",
         vpc_id=spec.vpc_id,
-        description="Interface endpoints: HTTPS from the stack's own addresses",
+        description="Interface endpoints: HTTPS from addresses of this stack",
         tags=spec.labels.tags("network", "endpoints"),
         opts=opts,
     )
@@ -55,7 +55,7 @@ def declare_endpoints(spec: Endpoints.Spec, opts: pulumi.ResourceOptions) -> End
         from_port=HTTPS,
         to_port=HTTPS,
         cidr_ipv4=str(spec.clients),
-        description="HTTPS from the stack's own addresses",
+        description="HTTPS from addresses of this stack",
         tags=spec.labels.tags("network", "endpoints/https"),
         opts=opts,
     )

@@ -15,6 +15,10 @@ from ecm.model.fleet import Tenancy
 from ecm.model.plan import Node, Slot
 
 
+ROOT_GIB = 8
+"""Root volume: the size of the node image's own; nothing but logs is added to it."""
+
+
 @dataclass(frozen=True)
 class Ground:
     """What all nodes of a tier stand on."""
@@ -109,7 +113,11 @@ class VpneNode(pulumi.ComponentResource):
                 instance_metadata_tags="enabled",
             ),
             root_block_device=ec2.InstanceRootBlockDeviceArgs(
-                encrypted=True, volume_type="gp3", delete_on_termination=True, tags=self._tags()
+                encrypted=True,
+                volume_type="gp3",
+                volume_size=ROOT_GIB,
+                delete_on_termination=True,
+                tags=self._tags(),
             ),
             tags={**self._tags(), CONFIG_TAG: ground.bucket},
             # User data acts on the first boot only: another text is for the next generation, and is no reason to stop

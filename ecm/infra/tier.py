@@ -126,15 +126,17 @@ class Tier(pulumi.ComponentResource):
     def _traffic_rules(self) -> None:
         name, spec = self._name, self._spec
         for port in spec.listener_ports:
-            self.firewall.accept(f"{name}/clients/{port}", Ports.udp(port), Other(cidr=INTERNET), "Clients' tunnels")
+            self.firewall.accept(f"{name}/clients/{port}", Ports.udp(port), Other(cidr=INTERNET), "Tunnels of clients")
         for cidr in spec.health_cidrs:
             self.firewall.accept(f"{name}/health/{cidr}", Ports.tcp(HEALTH_PORT), Other(cidr=cidr), "Health checks")
         for cidr, ports in spec.workloads:
-            self.firewall.accept(f"{name}/workloads/{cidr}/{ports}", ports, Other(cidr=cidr), "Workloads' routes")
+            self.firewall.accept(
+                f"{name}/workloads/{cidr}/{ports}", ports, Other(cidr=cidr), "Workloads that route here"
+            )
         destinations = spec.network.prefix_lists.get(spec.plan.vpn)
         if spec.plan.exits and destinations is not None:
             targets = Other(prefix_list=destinations.id)
-            self.firewall.reach(f"{name}/applications", Ports(), targets, "Destinations of the VPN's applications")
+            self.firewall.reach(f"{name}/applications", Ports(), targets, "Destinations of applications")
 
     def _node(self, ground: Ground, slot: Slot, node: Node) -> VpneNode:
         rendered = self._spec.nodes[slot.id, node.generation]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -223,3 +224,10 @@ def test_private_subnets_have_no_way_to_the_internet():
         "RouteTable/private-us-east-1a",
         "RouteTable/private-us-east-1b",
     }
+
+
+def test_descriptions_of_security_groups_and_rules_use_only_what_ec2_accepts():
+    allowed = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+    for token in ("SecurityGroup", "SecurityGroupIngressRule", "SecurityGroupEgressRule"):
+        for resource in recording().of(token):
+            assert allowed.fullmatch(resource.inputs["description"]), resource.name
