@@ -14,7 +14,6 @@ from ecm.model.contract import CONFIG_TAG, public_key_key
 from ecm.model.fleet import Tenancy
 from ecm.model.plan import Node, Slot
 
-
 ROOT_GIB = 8
 """Root volume: the size of the node image's own; nothing but logs is added to it."""
 
