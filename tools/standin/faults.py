@@ -1,0 +1,155 @@
+"""Faults of the embedded AWS, given from outside in a JSON file: no capacity, quotas, unhealthy targets, failing calls.
+
+```json
+{
+  "no_capacity": [{"shape": "c7gn.large", "zone": "us-east-1a"}],
+  "quotas": {"vcpus": 64, "addresses": 20, "interfaces": 100},
+  "unhealthy": [{"instance": "i-0123456789abcdef0"}, {"tags": {"ecm:slot": "edge/us-east-1a/0"}}],
+  "images": {"ami-0123456789abcdef0": "arm64"},
+  "fail": [{"action": "CreateListener", "code": "InternalError", "times": 1, "skip": 0}],
+  "delay_ms": {"RunInstances": 50}
+}
+```
+`*` stands for any shape, zone or instance. The file may change while the server runs; it is read when it is newer.
+Test double, not AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ANY = "*"
+
+
+class FaultError(ValueError):
+    """The fault file does not say what it must."""
+
+
+@dataclass(frozen=True)
+class NoCapacity:
+    """EC2 has no capacity for a shape in a zone."""
+
+    shape: str = ANY
+    zone: str = ANY
+
+
+@dataclass(frozen=True)
+class Unhealthy:
+    """Targets that fail their health check: by instance id or by tags of the instance."""
+
+    instance: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reason: str = "Target.FailedHealthChecks"
+
+
+@dataclass(frozen=True)
+class Fail:
+    """An action that fails: after `skip` calls, for `times` calls (none: always)."""
+
+    action: str
+    code: str = "InternalError"
+    message: str = "injected fault"
+    status: int = 400
+    times: int | None = None
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Everything that goes wrong."""
+
+    no_capacity: tuple[NoCapacity, ...] = ()
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    unhealthy: tuple[Unhealthy, ...] = ()
+    images: Mapping[str, str] | None = None
+    """Known images and their architecture; none: every well-formed image id is known."""
+    fail: tuple[Fail, ...] = ()
+    delay_ms: Mapping[str, int] = field(default_factory=dict)
+
+    def capacity(self, shape: str, zone: str) -> bool:
+        """Return whether EC2 has capacity for `shape` in `zone`."""
+        return not any(n.shape in (ANY, shape) and n.zone in (ANY, zone) for n in self.no_capacity)
+
+
+_QUOTAS = ("vcpus", "addresses", "interfaces")
+
+
+def _rows(document: Mapping[str, Any], name: str, row: type) -> tuple[Any, ...]:
+    made = []
+    for number, item in enumerate(document.get(name, ())):
+        try:
+            made.append(row(**item))
+        except TypeError as error:
+            raise FaultError(f"{name}[{number}]: {error}; fields are {', '.join(row.__dataclass_fields__)}") from None
+    return tuple(made)
+
+
+def parse(text: str) -> Faults:
+    """Read a fault file's text; `FaultError` names the field that is wrong."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise FaultError(f"not JSON: {error}") from None
+    unknown = sorted(document.keys() - Faults.__dataclass_fields__.keys())
+    if unknown:
+        raise FaultError(f"unknown field {unknown[0]!r}; fields are {', '.join(Faults.__dataclass_fields__)}")
+    quotas = document.get("quotas", {})
+    if not quotas.keys() <= set(_QUOTAS):
+        raise FaultError(f"quotas: {sorted(quotas)} has an unknown name; names are {', '.join(_QUOTAS)}")
+    return Faults(
+        no_capacity=_rows(document, "no_capacity", NoCapacity),
+        quotas=quotas,
+        unhealthy=_rows(document, "unhealthy", Unhealthy),
+        images=document.get("images"),
+        fail=_rows(document, "fail", Fail),
+        delay_ms=document.get("delay_ms", {}),
+    )
+
+
+class FaultFile:
+    """The current faults: read again whenever the file is newer."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._faults = Faults()
+        self._calls: dict[Fail, int] = {}
+
+    @property
+    def now(self) -> Faults:
+        """The faults as the file has them now; none without a file."""
+        if self._path is None:
+            return self._faults
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - on every request
+        except FileNotFoundError:
+            self._stamp, self._faults = None, Faults()
+            return self._faults
+        stamp = (status.st_mtime_ns, status.st_ino)
+        if stamp != self._stamp:
+            self._faults = parse(self._path.read_text())
+            self._stamp, self._calls = stamp, {}
+        return self._faults
+
+    def failing(self, action: str) -> Fail | None:
+        """Return the fault that this call of `action` runs into, counting the call."""
+        for fault in self.now.fail:
+            if fault.action == action:
+                count = self._calls[fault] = self._calls.get(fault, 0) + 1
+                if count > fault.skip and (fault.times is None or count <= fault.skip + fault.times):
+                    return fault
+        return None
+
+
+def write(path: Path, faults: Mapping[str, Any]) -> None:
+    """Write `faults` for a running server, all at once; `FaultError` when they are wrong."""
+    text = json.dumps(faults, indent=2, sort_keys=True)
+    parse(text)
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text)
+    draft.replace(path)
