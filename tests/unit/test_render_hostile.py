@@ -101,7 +101,7 @@ PLACES: dict[str, Change] = {
     "zone": _slot("zone", "{}"),
     "stack": lambda desired, name: desired.model_copy(update={"stack": name}),
     "port": _application("ports", str),
-    "destination": _application("destinations", lambda name: _Prefix(name)),
+    "destination": _application("destinations", _Prefix),
     "client_cidr": _client_cidr,
     "tier": _tier,
     "vpn": _vpn,
