@@ -241,7 +241,7 @@ def _vpc_routes(
                         route_table=table,
                         destination=destination,
                         slot=slot.id,
-                        generation=slot.nodes[0].generation,
+                        generation=next(n.generation for n in slot.nodes if n.state is NodeState.ACTIVE),
                     )
                 )
     return tuple(sorted(routes, key=lambda r: r.id))
