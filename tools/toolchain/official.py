@@ -9,7 +9,6 @@ import hashlib
 import http.client
 import platform
 import re
-import sys
 import tarfile
 import tempfile
 import urllib.error
@@ -77,7 +76,7 @@ def fill(stage: Path, *, opener: Opener = urllib.request.urlopen) -> None:
 def _save(reply: http.client.HTTPResponse, file: IO[bytes]) -> str:
     size = int(reply.headers.get("Content-Length") or 0)
     hashed = hashlib.sha256()
-    with Progress("Downloading Pulumi", size >> 20, "MiB", out=sys.stderr) as progress:
+    with Progress("Downloading Pulumi", size >> 20, "MiB") as progress:
         received = 0
         while chunk := reply.read(_CHUNK_BYTES):
             file.write(chunk)

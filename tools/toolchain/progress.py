@@ -12,12 +12,12 @@ _REDRAW_EVERY_S = 0.1
 class Progress:
     """One step called `label` with `total` parts. Use as a context manager; call `advance` for each part."""
 
-    def __init__(self, label: str, total: int, unit: str, *, out: TextIO = sys.stderr) -> None:
+    def __init__(self, label: str, total: int, unit: str, *, out: TextIO | None = None) -> None:
         self._label = label
         self._total = max(total, 1)
         self._unit = unit
-        self._out = out
-        self._bar = out.isatty()
+        self._out = out or sys.stderr
+        self._bar = self._out.isatty()
         self._done = 0
         self._began = time.monotonic()
         self._shown = self._began
