@@ -59,7 +59,7 @@ lock: $(STAMPS)/packages ## resolve the dependencies again and write requirement
 	@! grep -nE '://|^-|file:' requirements.lock || { echo "requirements.lock names a place" >&2; exit 1; }
 
 golden: setup ## write the golden files again from what the code renders now
-	@$(BIN)/python -m pytest -q -n 0 tests/golden --update-golden
+	@$(BIN)/python -m tests.golden.update
 
 clean: ## remove what the targets made here (the Pulumi cache outside stays)
 	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -113,6 +113,13 @@ class Chain:
         listed = inside(self.spaces[key], "nft", "list", "chain", "inet", "ecm", f"chain_{chain}")
         return sum(int(words.split()[1]) for words in listed.split("counter")[1:])
 
+    def watched(self, key: str) -> bool:
+        """Whether every tunnel of a node has a BFD session that notices silence in 600 ms (sessions begin slower)."""
+        control = str(self.folder / f"{self.spaces[key]}.ctl")
+        rows = [line for line in run("birdc", "-s", control, "show", "bfd", "sessions").splitlines() if " Up " in line]
+        tunnels = [d for d in self.documents[key]["interfaces"] if d["kind"] == "tunnel"]
+        return len(rows) == len(tunnels) and all("0.600" in row for row in rows)
+
     def routes(self, key: str, table: int) -> str:
         """A node's routes in one table."""
         return run("ip", "-n", self.spaces[key], "route", "show", "table", str(table), check=False)
