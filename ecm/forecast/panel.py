@@ -31,8 +31,6 @@ class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no ty
         "requires-fh-in-fit": False,
     }
 
-    _config: ClassVar[dict[str, Any]] = {"remember_data": False}
-
     @abstractmethod
     def paths(self, values: Values, origins: Steps, steps: int) -> Values:
         """Return forecasts of shape (series, origins, steps) from `values` of shape (series, time).

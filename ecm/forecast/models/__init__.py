@@ -6,6 +6,7 @@ A model's module has `RANK` (the lower, the earlier it is preferred when evidenc
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -25,6 +26,13 @@ class Model(NamedTuple):
 @cache
 def models(season: Season) -> tuple[Model, ...]:
     """Return all models in order of preference."""
+    with warnings.catch_warnings():
+        # sktime 1.2 announces each time that 1.3 will not keep fitted data; nothing here needs them.
+        warnings.filterwarnings("ignore", "The default of config", FutureWarning)
+        return _models(season)
+
+
+def _models(season: Season) -> tuple[Model, ...]:
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
     ranked = sorted(modules, key=lambda m: (m.RANK, m.__name__))
     return tuple(Model(m.__name__.rpartition(".")[2].replace("_", "-"), m.forecaster(season)) for m in ranked)

@@ -15,7 +15,19 @@ RANK = 10
 
 
 class Blend(PanelForecaster):
-    """The mean of several panel forecasters; NaN where any of them does not forecast."""
+    """The mean of several panel forecasters; NaN where any of them does not forecast.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecm.forecast.models.blend import Blend
+    >>> from ecm.forecast.models.last_value import LastValue
+    >>> from ecm.forecast.models.naive_week import SeasonalNaive
+    >>> load = pd.DataFrame({"web": [1.0, 9.0] * 8})
+    >>> Blend((LastValue(), SeasonalNaive(season_steps=2))).fit(load).predict(fh=[1, 2])["web"].tolist()
+    [5.0, 9.0]
+
+    """
 
     def __init__(self, parts: tuple[PanelForecaster, ...]) -> None:
         self.parts = parts

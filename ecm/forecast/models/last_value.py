@@ -14,7 +14,17 @@ RANK = 60
 
 
 class LastValue(PanelForecaster):
-    """Every step is forecast as the latest measured value."""
+    """Every step is forecast as the latest measured value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecm.forecast.models.last_value import LastValue
+    >>> load = pd.DataFrame({"web": [1.0, 9.0]})
+    >>> LastValue().fit(load).predict(fh=[1, 2])["web"].tolist()
+    [9.0, 9.0]
+
+    """
 
     def paths(self, values: Values, origins: Steps, steps: int) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""

@@ -16,7 +16,17 @@ SEASONS_BACK = 4
 
 
 class SeasonalNaive(PanelForecaster):
-    """Every step is forecast as the value one season before, as sktime's NaiveForecaster(sp) does, for all origins."""
+    """Every step is forecast as the value one season before, as sktime's NaiveForecaster(sp) does, for all origins.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecm.forecast.models.naive_week import SeasonalNaive
+    >>> load = pd.DataFrame({"web": [1.0, 9.0] * 8})
+    >>> SeasonalNaive(season_steps=2).fit(load).predict(fh=[1, 2])["web"].tolist()
+    [1.0, 9.0]
+
+    """
 
     def __init__(self, season_steps: int = 7) -> None:
         self.season_steps = season_steps

@@ -42,6 +42,16 @@ class ResidualRegression(PanelForecaster):
     Features: 1, the profile at the target, the residual now, its mean over the last hour and day, the residual at the
     target's time yesterday, and the distance of the daily from the weekly profile. Coefficients at an origin come from
     running sums over targets that were measured by then, so every origin has its own and none sees its future.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecm.forecast.models.residual_regression import ResidualRegression
+    >>> load = pd.DataFrame({"web": [1.0, 9.0] * 8})
+    >>> model = ResidualRegression(day_steps=2, week_steps=4, recent_steps=1, reach=0)
+    >>> model.fit(load).predict(fh=[1, 2])["web"].round(6).tolist()
+    [1.0, 9.0]
+
     """
 
     def __init__(self, day_steps: int = 96, week_steps: int = 672, recent_steps: int = 4, reach: int = 1) -> None:

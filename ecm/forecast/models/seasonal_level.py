@@ -22,7 +22,17 @@ LEVELS = (0.1, 10.0)
 
 
 class SeasonalLevel(PanelForecaster):
-    """Profile of day and week times 1 + (level - 1) exp(-steps / fade)."""
+    """Profile of day and week times 1 + (level - 1) exp(-steps / fade).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecm.forecast.models.seasonal_level import SeasonalLevel
+    >>> load = pd.DataFrame({"web": [1.0, 9.0] * 8})
+    >>> SeasonalLevel(day_steps=2, week_steps=4, recent_steps=1, reach=0).fit(load).predict(fh=[1, 2])["web"].tolist()
+    [1.0, 9.0]
+
+    """
 
     def __init__(
         self,

@@ -1,0 +1,242 @@
+"""The forecast as a whole: joint, whole numbers, honest about what it does not know."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecm.forecast import ForecastError, predict
+from ecm.model.base import canonical
+from ecm.model.demand import DemandHistory
+from ecm.model.fleet import Event
+from tests.traces import a_fleet
+
+ROOT = Path(__file__).resolve().parents[2]
+END = datetime(2026, 3, 5, 10, tzinfo=UTC)
+NAMES = (("corp", "mail"), ("corp", "web"))
+FLEET = a_fleet(NAMES)
+
+
+def a_history(*, series=2, days=35, interval=15, seed=4, shared=0.8, end=END):
+    """Loads with day and week and a common disturbance that makes up `shared` of the variance."""
+    rng = np.random.default_rng(seed)
+    steps = days * 1440 // interval
+    minute = np.arange(steps)[::-1] * -interval + (end.hour * 60 + 7 * 1440)
+    shape = 200 + 120 * np.sin(2 * np.pi * (minute % 1440 - 540) / 1440)
+    kernel = np.exp(-np.arange(40) / 8)
+    common = np.convolve(rng.standard_normal(steps), kernel / np.linalg.norm(kernel))[:steps]
+    own = rng.standard_normal((series, steps))
+    own = np.stack([np.convolve(o, kernel / np.linalg.norm(kernel))[:steps] for o in own])
+    noise = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    return history_of(shape * np.exp(0.12 * noise), interval, end)
+
+
+def history_of(values, interval=15, end=END, names=NAMES):
+    steps = values.shape[1]
+    return DemandHistory(
+        interval_min=interval,
+        start=end - timedelta(minutes=interval * steps),
+        applications=tuple(n for _, n in names),
+        vpns=tuple(v for v, _ in names),
+        mbps=values,
+    )
+
+
+def predicted(history, fleet=FLEET, as_of=END, lead_min=25, hold_min=120):
+    return predict(history, fleet, as_of=as_of, lead_min=lead_min, hold_min=hold_min)
+
+
+def window_maxima(forecast, rows):
+    return forecast.scenarios[rows, :, forecast.window_first_step :].sum(axis=0).max(axis=1)
+
+
+def test_grid_window_and_numbers():
+    forecast = predicted(a_history())
+    assert forecast.start == END
+    # Steps start at 0, 15, ... 135 min: the window from minute 25 begins in the second, minute 145 is in the tenth.
+    assert (forecast.window_first_step, forecast.scenarios.shape) == (1, (2, 160, 10))
+    assert (forecast.scenarios == np.rint(forecast.scenarios)).all()
+    assert forecast.scenarios.min() >= 0
+    assert 1000 <= forecast.tail_factor_permille <= 1500
+    for row, item in enumerate(forecast.applications):
+        maxima = np.sort(window_maxima(forecast, [row]))
+        assert item.window_p90_mbps == max(maxima[int(np.ceil(0.9 * 161)) - 1], item.recent_peak_mbps)
+        assert item.window_p50_mbps <= item.window_p90_mbps <= item.window_p99_mbps
+        assert all(a <= b <= c for a, b, c in zip(item.p50_mbps, item.p90_mbps, item.p99_mbps, strict=True))
+        assert len(item.p50_mbps) == 10
+
+
+def test_the_quantile_of_the_window_maximum_is_above_those_of_its_steps():
+    item = predicted(a_history(shared=0.0)).applications[0]
+    assert item.window_p90_mbps > max(item.p50_mbps)
+    assert item.window_p90_mbps >= max(item.p90_mbps[1:])
+
+
+def test_scenarios_keep_the_dependence_between_series():
+    def gain(shared):
+        forecast = predicted(a_history(shared=shared))
+        alone = sum(np.quantile(window_maxima(forecast, [r]), 0.9) for r in (0, 1))
+        middle = np.median(window_maxima(forecast, [0, 1]))
+        return (np.quantile(window_maxima(forecast, [0, 1]), 0.9) - middle) / (alone - middle)
+
+    assert gain(1.0) > 0.9
+    assert gain(0.0) < 0.85
+
+
+def test_same_input_same_bytes_and_nothing_after_as_of_counts():
+    history = a_history()
+    once = canonical(predicted(history))
+    assert canonical(predicted(history)) == once
+    early = END - timedelta(hours=6, minutes=7)
+    cut = history_of(history.mbps[:, :-25], end=END - timedelta(minutes=25 * 15))
+    assert canonical(predicted(history, as_of=early)) == canonical(predicted(cut, as_of=early))
+
+
+def test_a_decision_after_the_end_of_telemetry_reaches_as_far():
+    forecast = predicted(a_history(), as_of=END + timedelta(minutes=50))
+    assert forecast.start == END
+    assert (forecast.window_first_step, forecast.scenarios.shape[2]) == (5, 13)
+    with pytest.raises(ForecastError, match="nothing in the 7 days"):
+        predicted(a_history(), as_of=END + timedelta(days=9))
+    with pytest.raises(ForecastError, match="nothing in the 7 days"):
+        predicted(a_history(), as_of=END - timedelta(days=90))
+
+
+def test_the_recent_peak_is_a_floor():
+    values = a_history().mbps.copy()
+    values[0, -2] = 5000.4
+    item = predicted(history_of(values)).applications[0]
+    assert item.recent_peak_mbps == 5001
+    assert item.window_p50_mbps >= 5001
+    assert predicted(history_of(values), lead_min=15).applications[0].recent_peak_mbps < 1000
+
+
+def test_an_unexplained_fall_is_flagged_and_an_explained_one_is_not():
+    values = a_history().mbps.copy()
+    values[1, -2:] *= 0.2
+    fell = predicted(history_of(values)).applications
+    assert [a.unexplained_fall for a in fell] == [False, True]
+    works = Event(
+        id="works",
+        kind="works",
+        start=END - timedelta(hours=1),
+        end=END + timedelta(hours=1),
+        application="web",
+        expected_factor=0.2,
+    )
+    told = predicted(history_of(values), a_fleet(NAMES, events=(works,))).applications
+    assert [a.unexplained_fall for a in told] == [False, False]
+    # Missing telemetry is no fall.
+    values[1, -2:] = np.nan
+    assert not predicted(history_of(values)).applications[1].unexplained_fall
+
+
+def test_gaps_are_tolerated_and_never_zero():
+    history = a_history()
+    rng = np.random.default_rng(0)
+    values = history.mbps.copy()
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[:, 1000:1100] = np.nan
+    whole, holed = predicted(history), predicted(history_of(values))
+    for one, other in zip(whole.applications, holed.applications, strict=True):
+        assert other.window_p50_mbps == pytest.approx(one.window_p50_mbps, rel=0.15)
+        assert other.window_p90_mbps == pytest.approx(one.window_p90_mbps, rel=0.25)
+
+
+def test_a_younger_series_does_not_shorten_the_others():
+    values = a_history().mbps.copy()
+    alone = predicted(history_of(values)).applications[0]
+    values[1, : -9 * 96] = np.nan
+    forecast = predicted(history_of(values))
+    assert forecast.applications[0] == alone
+    assert forecast.scenarios.shape[1] == 160
+    assert forecast.applications[1].coverage_permille > 500
+    assert "wide" not in forecast.applications[1].model
+
+
+@pytest.mark.parametrize("steps", [1, 5, 60])
+def test_too_short_for_errors_is_the_last_value_with_a_wide_band(steps):
+    values = a_history().mbps[:, -steps:]
+    forecast = predicted(history_of(values))
+    item = forecast.applications[0]
+    last = values[0, -1]
+    assert item.model == "last-value, wide band"
+    assert 40 <= forecast.scenarios.shape[1] <= 200
+    assert item.p50_mbps[0] == pytest.approx(last, rel=0.05)
+    assert item.p90_mbps[0] == pytest.approx(1.9 * last, rel=0.1)
+    assert item.p99_mbps[0] > 2.5 * last
+    assert item.coverage_permille == 0
+
+
+def test_a_series_of_three_values_among_long_ones_is_wide():
+    values = a_history().mbps.copy()
+    values[1, :-3] = np.nan
+    first, second = predicted(history_of(values)).applications
+    assert "wide" not in first.model
+    assert second.model == "last-value, wide band"
+
+
+def test_an_application_without_any_value_is_named():
+    values = a_history().mbps.copy()
+    values[1] = np.nan
+    with pytest.raises(ForecastError) as caught:
+        predicted(history_of(values))
+    assert caught.value.applications == ("web",)
+    assert "fleet file" in str(caught.value)
+
+
+def test_a_higher_level_raises_the_forecast():
+    values = a_history().mbps.copy()
+    usual = predicted(history_of(values)).applications[0].window_p90_mbps
+    values[0, -6:] *= 1.8
+    assert predicted(history_of(values)).applications[0].window_p90_mbps > 1.3 * usual
+
+
+def test_idle_and_constant_series_are_forecast():
+    values = np.stack([np.zeros(96 * 20), np.full(96 * 20, 37.0)])
+    idle, constant = predicted(history_of(values)).applications
+    assert (idle.window_p99_mbps, idle.last_mbps) == (0, 0)
+    assert (constant.window_p50_mbps, constant.window_p99_mbps) == (37, 37)
+
+
+@pytest.mark.parametrize("interval", [1, 5, 60])
+def test_any_interval(interval):
+    forecast = predicted(a_history(interval=interval, days=15 if interval == 1 else 35))
+    steps = -(-145 // interval)
+    assert forecast.scenarios.shape == (2, forecast.scenarios.shape[1], steps)
+    assert 40 <= forecast.scenarios.shape[1] <= 200
+
+
+BYTES = """
+import hashlib
+from ecm.model.base import canonical
+from tests.unit.test_forecast_predict import a_history, predicted
+print(hashlib.sha256(canonical(predicted(a_history(days=21)))).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_one_and_two_threads_give_the_same_bytes():
+    def digest(threads):
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", BYTES], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return run.stdout
+
+    assert digest("1") == digest("2") != ""
+
+
+def test_it_is_fast():
+    names = tuple(("corp", f"app{i:02d}") for i in range(8))
+    history = history_of(np.vstack([a_history(seed=i).mbps for i in range(4)]), names=names)
+    fleet = a_fleet(names)
+    predicted(history, fleet)
+    start = time.perf_counter()
+    predicted(history, fleet)
+    assert time.perf_counter() - start < 10
