@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import lcm
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import available_timezones
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ def read(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> DemandHis
     neither says, they are refused. An application without any row is a row of NaN and a finding. The result is the same
     for any order of the input rows. TelemetryError says what cannot be read and how to mend it.
     """
+    if time_zone is not None and time_zone not in available_timezones():
+        remedy = "use an IANA name such as Europe/Berlin"
+        raise TelemetryError("unknown time zone", file=str(path), value=time_zone, remedy=remedy)
     rows = read_rows(path, fleet)
     applications = sorted(fleet.applications, key=lambda a: a.id)
     found: list[TelemetryFinding] = []

@@ -151,6 +151,8 @@ def test_naive_times_need_a_stated_time_zone(tmp_path):
         read(path, fleet=unstated)
     assert caught.value.where == "row 1, column timestamp"
     assert read(path, fleet=unstated, time_zone="Europe/Berlin").start == START - timedelta(hours=1)
+    with pytest.raises(TelemetryError, match="unknown time zone"):
+        read(path, fleet=unstated, time_zone="Mars/Olympus")
     berlin = a_fleet((("corp", "web"),), time_zone="Europe/Berlin")
     history = read(path, fleet=berlin)
     assert history.start == START - timedelta(hours=1)
