@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
 from tools.standin.kind import Kind
 from tools.standin.schema import Inputs, differences, failures
-from tools.standin.wire import UNKNOWN, decode
+from tools.standin.wire import UNKNOWN, Value, decode
 
 _DEFAULTS = "__defaults"
 _Diff = provider_pb2.DiffResponse
 _DIGITS = 7
 
 
-def _autoname(kind: Kind, request: Any, old: Inputs) -> str | None:
-    """Return the name of a resource that the program left unnamed: what it had before, or one from the engine's seed."""
+def _autoname(kind: Kind, request: provider_pb2.CheckRequest, old: Inputs) -> str | None:
+    """Return the name of an unnamed resource: what it had before, or one from the engine's seed."""
     rule = kind.autoname
     if rule is None:
         return None
@@ -36,7 +35,9 @@ def _autoname(kind: Kind, request: Any, old: Inputs) -> str | None:
     return name.lower() if rule.lower else name
 
 
-def checked(kind: Kind, request: Any, default_tags: Mapping[str, str]) -> tuple[Inputs, list[tuple[str, str]]]:
+def checked(
+    kind: Kind, request: provider_pb2.CheckRequest, default_tags: Mapping[str, str]
+) -> tuple[Inputs, list[tuple[str, str]]]:
     """Return a resource's inputs with what the provider fills in, and (property, reason) for what is wrong."""
     inputs = {name: value for name, value in decode(request.news).items() if not name.startswith("__")}
     name = _autoname(kind, request, decode(request.olds))
@@ -58,7 +59,7 @@ def _known(inputs: Inputs) -> Inputs:
     return {name: value for name, value in inputs.items() if value is not None}
 
 
-def _bad_tags(tags: Any) -> list[str]:
+def _bad_tags(tags: Value) -> list[str]:
     """AWS's limits on tags: 50 of them, 128 characters a key, 256 a value, and keys with `aws:` are its own."""
     if not isinstance(tags, dict):
         return []
@@ -71,13 +72,13 @@ def _bad_tags(tags: Any) -> list[str]:
     return bad
 
 
-def diff(kind: Kind, old: Inputs, new: Inputs) -> Any:
+def diff(kind: Kind, old: Inputs, new: Inputs) -> provider_pb2.DiffResponse:
     """Return the protocol's answer on how `new` inputs differ from `old` inputs."""
     found = differences(kind.accepts, old, new)
     if not found:
         return _Diff(changes=_Diff.DIFF_NONE, hasDetailedDiff=True)
     also = kind.also_replaces(old, new)
-    detailed: dict[str, Any] = {}
+    detailed: dict[str, provider_pb2.PropertyDiff] = {}
     replaces: list[str] = []
     for difference in found:
         top = difference.path.replace("[", ".").split(".")[0]
@@ -85,14 +86,21 @@ def diff(kind: Kind, old: Inputs, new: Inputs) -> Any:
         if replaced and top not in replaces:
             replaces.append(top)
         change = f"{difference.change}_REPLACE" if replaced else difference.change
-        detailed[difference.path] = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(change), inputDiff=True)
-    # An autonamed resource can stand beside its replacement, whose name differs; a named one cannot.
-    named = kind.autoname is not None and kind.autoname.prop not in (new.get(_DEFAULTS) or [])
+        detailed[difference.path] = provider_pb2.PropertyDiff(
+            kind=provider_pb2.PropertyDiff.Kind.Value(change), inputDiff=True
+        )
     return _Diff(
         changes=_Diff.DIFF_SOME,
         diffs=sorted({path.replace("[", ".").split(".")[0] for path in detailed}),
         replaces=replaces,
         detailedDiff=detailed,
         hasDetailedDiff=True,
-        deleteBeforeReplace=bool(replaces) and (kind.delete_first or (named and kind.autoname.prop not in replaces)),
+        deleteBeforeReplace=bool(replaces) and (kind.delete_first or _keeps_its_name(kind, new, replaces)),
     )
+
+
+def _keeps_its_name(kind: Kind, new: Inputs, replaces: list[str]) -> bool:
+    """A resource whose name the program gives cannot stand beside its replacement of the same name."""
+    if kind.autoname is None or kind.autoname.prop in (new.get(_DEFAULTS) or []):
+        return False
+    return kind.autoname.prop not in replaces

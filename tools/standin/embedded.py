@@ -23,9 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
-
 from tools.standin.faults import write
+from tools.standin.kind import Client, make_client
 
 REAL_PLUGIN = "ECM_REAL_AWS_PLUGIN"
 """Set to 1 to use the installed AWS plugin, where there is one, instead of the stand-in."""
@@ -43,7 +42,7 @@ def _launcher(folder: Path) -> Path:
     where = folder / "bin"
     where.mkdir(parents=True, exist_ok=True)
     script = where / PLUGIN
-    command = f"exec {shlex.quote(sys.executable)} -m {_MARK} \"$@\""
+    command = f'exec {shlex.quote(sys.executable)} -m {_MARK} "$@"'
     path = f"PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
     text = f"#!/bin/sh\n# Starts the test double of the AWS provider.\n{path}\nexport PYTHONPATH\n{command}\n"
     if not script.exists() or script.read_text() != text:
@@ -108,7 +107,15 @@ class EmbeddedAws:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         log = self.folder / "aws.log"
         with log.open("wb") as stream:
-            command = [sys.executable, "-m", "tools.standin", "serve", "--while-stdin", "--faults", str(self.fault_file)]
+            command = [
+                sys.executable,
+                "-m",
+                "tools.standin",
+                "serve",
+                "--while-stdin",
+                "--faults",
+                str(self.fault_file),
+            ]
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -160,12 +167,12 @@ class EmbeddedAws:
         """Inject `faults` (as in `tools.standin.faults`) from the next request on; none: mend everything."""
         write(self.fault_file, faults or {})
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> Client:
         """Return a boto3 client, for tests that look at or change AWS behind ECM's back."""
-        return boto3.client(
+        return make_client(
             service,
+            self.region,
             endpoint_url=self.endpoint,
-            region_name=self.region,
             aws_access_key_id="embedded",
             aws_secret_access_key="embedded",  # noqa: S106 - the embedded AWS takes anything
         )

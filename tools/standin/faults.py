@@ -19,9 +19,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ANY = "*"
 
@@ -79,13 +79,18 @@ class Faults:
 _QUOTAS = ("vcpus", "addresses", "interfaces")
 
 
-def _rows(document: Mapping[str, Any], name: str, row: type) -> tuple[Any, ...]:
-    made = []
+_Row = TypeVar("_Row", NoCapacity, Unhealthy, Fail)
+
+
+def _rows(document: Mapping[str, Any], name: str, row: type[_Row]) -> tuple[_Row, ...]:
+    made: list[_Row] = []
     for number, item in enumerate(document.get(name, ())):
         try:
             made.append(row(**item))
         except TypeError as error:
-            raise FaultError(f"{name}[{number}]: {error}; fields are {', '.join(row.__dataclass_fields__)}") from None
+            raise FaultError(
+                f"{name}[{number}]: {error}; fields are {', '.join(f.name for f in fields(row))}"
+            ) from None
     return tuple(made)
 
 
@@ -95,9 +100,10 @@ def parse(text: str) -> Faults:
         document = json.loads(text)
     except ValueError as error:
         raise FaultError(f"not JSON: {error}") from None
-    unknown = sorted(document.keys() - Faults.__dataclass_fields__.keys())
+    names = [f.name for f in fields(Faults)]
+    unknown = sorted(document.keys() - set(names))
     if unknown:
-        raise FaultError(f"unknown field {unknown[0]!r}; fields are {', '.join(Faults.__dataclass_fields__)}")
+        raise FaultError(f"unknown field {unknown[0]!r}; fields are {', '.join(names)}")
     quotas = document.get("quotas", {})
     if not quotas.keys() <= set(_QUOTAS):
         raise FaultError(f"quotas: {sorted(quotas)} has an unknown name; names are {', '.join(_QUOTAS)}")

@@ -18,7 +18,16 @@ from botocore.exceptions import ClientError
 from tools.standin.schema import TAGS, Inputs, Prop, text
 
 Observed = dict[str, Any]
+Client = Any
+"""A boto3 client, or what one of its calls answers: boto3 makes both at run time."""
+
 _CLIENT = Config(max_pool_connections=64, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
+
+
+def make_client(service: str, region: str, **options: str) -> Client:
+    """Return a new boto3 client; `options` as of `boto3.client`, such as `endpoint_url`."""
+    make: Callable[..., Client] = boto3.session.Session(region_name=region).client
+    return make(service, config=_CLIENT, **options)
 
 
 class Aws:
@@ -31,7 +40,7 @@ class Aws:
         self._lock = threading.Lock()
         self._account: str | None = None
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    def client(self, service: str, region: str | None = None) -> Client:
         """Return the client of `service` in `region`, by default the provider's own."""
         key = (service, region or self.region)
         client = self._clients.get(key)
@@ -39,17 +48,16 @@ class Aws:
             with self._lock:
                 client = self._clients.get(key)
                 if client is None:
-                    session = boto3.session.Session(region_name=key[1])
-                    client = self._clients[key] = session.client(key[0], config=_CLIENT)
+                    client = self._clients[key] = make_client(service, key[1])
         return client
 
     @property
-    def ec2(self) -> Any:
+    def ec2(self) -> Client:
         """The EC2 client."""
         return self.client("ec2")
 
     @property
-    def elb(self) -> Any:
+    def elb(self) -> Client:
         """The Elastic Load Balancing v2 client."""
         return self.client("elbv2")
 
@@ -82,6 +90,11 @@ class Change:
     new: Inputs
     names: frozenset[str]
 
+    @classmethod
+    def between(cls, kind: Kind, state: Observed, old: Inputs, new: Inputs) -> Change:
+        """Return the change from `old` to `new` inputs of a resource of `kind`."""
+        return cls(state, old, new, frozenset(name for name in kind.accepts if old.get(name) != new.get(name)))
+
     def touches(self, *names: str) -> bool:
         """Return whether any of `names` differs."""
         return not self.names.isdisjoint(names)
@@ -108,7 +121,7 @@ def _no_more(_old: Inputs, _new: Inputs) -> frozenset[str]:
 class Kind:
     """A resource type. `finish` runs once the resource exists: its failure leaves a resource with an id."""
 
-    token: str
+    type_name: str
     inputs: Mapping[str, Prop]
     computed: tuple[str, ...]
     create: Callable[[Aws, Inputs], Made]
@@ -158,7 +171,7 @@ def absent(*codes: str) -> Iterator[None]:
             raise
 
 
-def found(call: Callable[[], Any], *codes: str) -> Any:
+def found(call: Callable[[], Any], *codes: str) -> Client:
     """Return what `call` returns, or None when AWS answers with one of the not-found `codes`."""
     try:
         return call()

@@ -15,19 +15,20 @@ from types import FrameType
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
-from pulumi.runtime.settings import _GRPC_CHANNEL_OPTIONS
 
 from tools.standin.provider import Servicer
 
 # The engine asks for as many resources at once as its `--parallel`; more threads than that are idle.
 _THREADS = 48
 _WATCH_S = 2.0
+# The SDK's own limit on a message.
+_OPTIONS = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 
 
 def main() -> int:
     """Serve until the engine is done; return the exit status."""
     done = threading.Event()
-    server = grpc.server(ThreadPoolExecutor(_THREADS), options=_GRPC_CHANNEL_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(done.set), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

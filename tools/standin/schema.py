@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from tools.standin.wire import UNKNOWN, has_unknown, is_asset
+from tools.standin.wire import UNKNOWN, Value, has_unknown, is_asset
 
 Inputs = dict[str, Any]
 
@@ -108,7 +108,7 @@ def failures(fields: Mapping[str, Prop], values: Mapping[str, Any], path: str = 
             yield path or name, f"required property {name!r} is missing"
 
 
-def _wrong(prop: Prop, value: Any, where: str) -> Iterator[tuple[str, str]]:
+def _wrong(prop: Prop, value: Value, where: str) -> Iterator[tuple[str, str]]:
     if not _fits(prop.shape, value):
         yield where, f"{where} must be {prop.shape.value}, not {value!r}"
     elif prop.shape is Shape.BLOCK:
@@ -121,7 +121,7 @@ def _wrong(prop: Prop, value: Any, where: str) -> Iterator[tuple[str, str]]:
         yield from _bad_value(prop, value, where)
 
 
-def _fits(shape: Shape, value: Any) -> bool:
+def _fits(shape: Shape, value: Value) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     strings = (Shape.LIST, Shape.SET)
     if shape in strings or shape is Shape.BLOCKS:
@@ -142,7 +142,7 @@ def _fits(shape: Shape, value: Any) -> bool:
     return simple[shape]
 
 
-def _is_json(value: Any) -> bool:
+def _is_json(value: Value) -> bool:
     try:
         json.loads(value)
     except (TypeError, ValueError):
@@ -150,7 +150,7 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def _bad_value(prop: Prop, value: Any, where: str) -> Iterator[tuple[str, str]]:
+def _bad_value(prop: Prop, value: Value, where: str) -> Iterator[tuple[str, str]]:
     if prop.choices and value not in prop.choices:
         yield where, f"{where}: {value!r} is not one of {', '.join(prop.choices)}"
     if prop.pattern and not re.fullmatch(prop.pattern, value):
@@ -179,39 +179,50 @@ def differences(fields: Mapping[str, Prop], old: Inputs, new: Inputs) -> list[Di
     return found
 
 
-def same(prop: Prop, old: Any, new: Any) -> bool:
+def same(prop: Prop, old: Value, new: Value) -> bool:
     """Return whether two values of one property mean the same to AWS."""
     return not _compare(prop, old, new, "", prop.replace_on_change)
 
 
-def _compare(prop: Prop, old: Any, new: Any, path: str, replaces: bool) -> list[Difference]:
+def _compare(prop: Prop, old: Value, new: Value, path: str, replaces: bool) -> list[Difference]:
     if old == new or (_is_empty(prop, old) and _is_empty(prop, new)):
         return []
-    if old is None or new is None:
-        return [Difference(path, "ADD" if old is None else "DELETE", replaces)]
-    if prop.shape is Shape.MAP and isinstance(new, dict):
-        return [d for key in sorted({*old, *new}) for d in _entry(old.get(key), new.get(key), f'{path}["{key}"]', replaces)]
-    if prop.shape is Shape.BLOCK and isinstance(new, dict):
-        return [
-            d
-            for name, inner in prop.fields.items()
-            for d in _compare(inner, old.get(name), new.get(name), f"{path}.{name}", replaces or inner.replace_on_change)
-        ]
-    if prop.shape is Shape.BLOCKS and isinstance(new, list):
+    if old is None or new is None or new is UNKNOWN:
+        return [Difference(path, "ADD" if old is None else "DELETE" if new is None else "UPDATE", replaces)]
+    if prop.shape is Shape.MAP:
+        keys = sorted({*old, *new})
+        return [d for key in keys for d in _entry(old.get(key), new.get(key), f'{path}["{key}"]', replaces)]
+    if prop.shape is Shape.BLOCK:
+        return _compare_fields(prop, old, new, path, replaces)
+    if prop.shape is Shape.BLOCKS:
         return _compare_blocks(prop, old, new, path)
-    if prop.shape is Shape.JSON and not has_unknown([old, new]) and json.loads(old) == json.loads(new):
-        return []
-    if prop.unordered and isinstance(new, list) and not has_unknown(new) and sorted(old) == sorted(new):
-        return []
-    return [Difference(path, "UPDATE", replaces)]
+    return [] if _means_the_same(prop, old, new) else [Difference(path, "UPDATE", replaces)]
 
 
-def _is_empty(prop: Prop, value: Any) -> bool:
+def _compare_fields(prop: Prop, old: Value, new: Value, path: str, replaces: bool) -> list[Difference]:
+    return [
+        difference
+        for name, inner in prop.fields.items()
+        for difference in _compare(
+            inner, old.get(name), new.get(name), f"{path}.{name}", replaces or inner.replace_on_change
+        )
+    ]
+
+
+def _means_the_same(prop: Prop, old: Value, new: Value) -> bool:
+    if has_unknown([old, new]):
+        return False
+    if prop.shape is Shape.JSON:
+        return bool(json.loads(old) == json.loads(new))
+    return prop.unordered and sorted(old) == sorted(new)
+
+
+def _is_empty(prop: Prop, value: Value) -> bool:
     """Unset, or an empty collection: the provider makes no difference between them."""
     return value is None or (value in ([], {}) and prop.shape in (Shape.LIST, Shape.SET, Shape.MAP, Shape.BLOCKS))
 
 
-def _entry(old: Any, new: Any, path: str, replaces: bool) -> list[Difference]:
+def _entry(old: Value, new: Value, path: str, replaces: bool) -> list[Difference]:
     if old == new:
         return []
     change = "ADD" if old is None else "DELETE" if new is None else "UPDATE"

@@ -25,15 +25,15 @@ from xml.sax.saxutils import escape
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
 
-from moto.moto_server.werkzeug_app import (  # noqa: E402
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import BaseWSGIServer, make_server  # noqa: E402
+from werkzeug.serving import BaseWSGIServer, make_server
 
-from tools.standin.faults import Fail, FaultError, FaultFile  # noqa: E402
-from tools.standin.refusals import install  # noqa: E402
+from tools.standin.faults import Fail, FaultError, FaultFile
+from tools.standin.refusals import install
 
 _SERVICES = ("ec2", "elbv2", "route53", "s3", "iam", "sts", "cloudwatch", "logs", "secretsmanager")
 
@@ -44,7 +44,7 @@ class _Handler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_request(self, *_args: Any) -> None:
+    def log_request(self, *_args: object) -> None:
         """Write nothing: a fleet makes thousands of requests."""
 
 
@@ -76,6 +76,7 @@ class Application:
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
         with self._lock:
             try:
                 action = _action(environ)

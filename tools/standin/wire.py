@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from google.protobuf import struct_pb2
 
+Value = Any
+"""A property value: JSON, with `UNKNOWN` where only an update will know."""
+
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 ASSET_SIGNATURE: Final = "c44067f5952c0a294b673a41bacd8c17"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a protocol constant
@@ -25,12 +28,12 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-def is_asset(value: Any) -> bool:
+def is_asset(value: Value) -> bool:
     """Return whether `value` is an asset on the wire."""
     return isinstance(value, dict) and value.get(SIGNATURE) == ASSET_SIGNATURE
 
 
-def has_unknown(value: Any) -> bool:
+def has_unknown(value: Value) -> bool:
     """Return whether an unknown is anywhere within `value`."""
     if isinstance(value, dict):
         return any(has_unknown(item) for item in value.values())
@@ -39,7 +42,7 @@ def has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def _value(value: struct_pb2.Value) -> Any:
+def _value(value: struct_pb2.Value) -> Value:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return UNKNOWN if value.string_value == UNKNOWN_TEXT else value.string_value
@@ -62,7 +65,7 @@ def decode(struct: struct_pb2.Struct) -> dict[str, Any]:
     return {name: value for name, value in decoded.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     if value is UNKNOWN:
         return UNKNOWN_TEXT
     if isinstance(value, dict):

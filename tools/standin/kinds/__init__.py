@@ -9,17 +9,35 @@ from tools.standin.kind import Kind
 from tools.standin.kinds import (
     address,
     attached,
-    balancing,
+    balancers,
+    buckets,
+    checks,
     dns,
     firewall,
     identity,
     instance,
     network,
+    objects,
     routing,
-    storage,
+    targets,
     watch,
 )
 
-_MODULES = (address, attached, balancing, dns, firewall, identity, instance, network, routing, storage, watch)
+_MODULES = (
+    address,
+    attached,
+    balancers,
+    buckets,
+    checks,
+    dns,
+    firewall,
+    identity,
+    instance,
+    network,
+    objects,
+    routing,
+    targets,
+    watch,
+)
 
-KINDS: dict[str, Kind] = {kind.token: kind for module in _MODULES for kind in module.KINDS}
+KINDS: dict[str, Kind] = {kind.type_name: kind for module in _MODULES for kind in module.KINDS}

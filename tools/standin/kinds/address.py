@@ -101,7 +101,7 @@ def _interface_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 NETWORK_INTERFACE = Kind(
-    token="aws:ec2/networkInterface:NetworkInterface",
+    type_name="aws:ec2/networkInterface:NetworkInterface",
     inputs={
         "subnetId": aws_id("subnet").need().fixed(),
         "privateIps": LIST,
@@ -166,7 +166,7 @@ def _address_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 EIP = Kind(
-    token="aws:ec2/eip:Eip",
+    type_name="aws:ec2/eip:Eip",
     inputs={"domain": text("vpc").fixed()},
     computed=(
         "allocationId",
@@ -226,7 +226,7 @@ def _association_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 EIP_ASSOCIATION = Kind(
-    token="aws:ec2/eipAssociation:EipAssociation",
+    type_name="aws:ec2/eipAssociation:EipAssociation",
     inputs={
         "allocationId": text(pattern=r"eipalloc-[0-9a-f]{8,17}").need().fixed(),
         "allowReassociation": FLAG.fixed(),

@@ -90,7 +90,7 @@ def _within_maximum(inputs: Inputs) -> str | None:
 
 
 PREFIX_LIST = Kind(
-    token="aws:ec2/managedPrefixList:ManagedPrefixList",
+    type_name="aws:ec2/managedPrefixList:ManagedPrefixList",
     inputs={
         "addressFamily": text("IPv4", "IPv6").need().fixed(),
         "maxEntries": whole(1, 1000).need(),
@@ -178,7 +178,9 @@ def _endpoint_update(aws: Aws, id_: str, change: Change) -> None:
         parameters["PrivateDnsEnabled"] = bool(change.new.get("privateDnsEnabled"))
     for name, (add, remove) in _ENDPOINT_SETS.items():
         before, after = set(change.old.get(name) or []), set(change.new.get(name) or [])
-        parameters |= {key: value for key, value in ((add, sorted(after - before)), (remove, sorted(before - after))) if value}
+        parameters |= {
+            key: value for key, value in ((add, sorted(after - before)), (remove, sorted(before - after))) if value
+        }
     if parameters:
         aws.ec2.modify_vpc_endpoint(VpcEndpointId=id_, **parameters)
 
@@ -200,7 +202,7 @@ def _endpoint_fits(inputs: Inputs) -> str | None:
 
 
 VPC_ENDPOINT = Kind(
-    token="aws:ec2/vpcEndpoint:VpcEndpoint",
+    type_name="aws:ec2/vpcEndpoint:VpcEndpoint",
     inputs={
         "vpcId": aws_id("vpc").need().fixed(),
         "serviceName": text(pattern=r"com\.amazonaws(\.[a-z0-9-]+)+").need().fixed(),
@@ -290,7 +292,7 @@ def _log_fits(inputs: Inputs) -> str | None:
 
 
 FLOW_LOG = Kind(
-    token="aws:ec2/flowLog:FlowLog",
+    type_name="aws:ec2/flowLog:FlowLog",
     inputs={
         "vpcId": aws_id("vpc").fixed(),
         "subnetId": aws_id("subnet").fixed(),

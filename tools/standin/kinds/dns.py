@@ -1,4 +1,4 @@
-"""Route 53 zones, records and health checks.
+"""Route 53 zones and records.
 
 Test double, not the AWS provider.
 """
@@ -6,7 +6,6 @@ Test double, not the AWS provider.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -23,33 +22,9 @@ from tools.standin.kind import (
     exactly_one,
     found,
     given,
-    tag_list,
-    tag_map,
 )
-from tools.standin.schema import FLAG, IPV4, SET, Inputs, blocks, text, whole
-
-
-def _retag(resource: str) -> Any:
-    def retag(aws: Aws, id_: str, _state: Observed, put: Mapping[str, str], remove: list[str]) -> None:
-        parameters = {"AddTags": tag_list(put)} if put else {}
-        if remove:
-            parameters["RemoveTagKeys"] = remove  # type: ignore[assignment]
-        aws.client("route53").change_tags_for_resource(ResourceType=resource, ResourceId=id_, **parameters)
-
-    return retag
-
-
-def _tag_new(resource: str) -> Any:
-    def tag(aws: Aws, made: Made, inputs: Inputs) -> None:
-        if inputs.get("tags"):
-            _retag(resource)(aws, made.id, {}, inputs["tags"], [])
-
-    return tag
-
-
-def _tags_of(aws: Aws, resource: str, id_: str) -> dict[str, str]:
-    answer = aws.client("route53").list_tags_for_resource(ResourceType=resource, ResourceId=id_)
-    return tag_map(answer["ResourceTagSet"]["Tags"])
+from tools.standin.kinds.route53 import retagger, tag_new, tags_of
+from tools.standin.schema import FLAG, SET, Inputs, blocks, text, whole
 
 
 def _zone_seen(answer: dict[str, Any]) -> Observed:
@@ -78,7 +53,7 @@ def _zone_create(aws: Aws, inputs: Inputs) -> Made:
 
 def _zone_read(aws: Aws, id_: str, _state: Observed) -> Observed | None:
     answer = found(lambda: aws.client("route53").get_hosted_zone(Id=id_), "NoSuchHostedZone")
-    return None if answer is None else {**_zone_seen(answer), "tags": _tags_of(aws, "hostedzone", id_)}
+    return None if answer is None else {**_zone_seen(answer), "tags": tags_of(aws, "hostedzone", id_)}
 
 
 def _zone_update(aws: Aws, id_: str, change: Change) -> None:
@@ -92,15 +67,19 @@ def _zone_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 ZONE = Kind(
-    token="aws:route53/zone:Zone",
-    inputs={"name": text(pattern=r"[a-z0-9.-]{1,255}").need().fixed(), "comment": text(pattern=r".{0,256}"), "forceDestroy": FLAG},
+    type_name="aws:route53/zone:Zone",
+    inputs={
+        "name": text(pattern=r"[a-z0-9.-]{1,255}").need().fixed(),
+        "comment": text(pattern=r".{0,256}"),
+        "forceDestroy": FLAG,
+    },
     computed=("arn", "comment", "nameServers", "primaryNameServer", "zoneId"),
     create=_zone_create,
-    finish=_tag_new("hostedzone"),
+    finish=tag_new("hostedzone"),
     read=_zone_read,
     update=_zone_update,
     delete=_zone_delete,
-    retag=_retag("hostedzone"),
+    retag=retagger("hostedzone"),
     regional=False,
 )
 
@@ -193,7 +172,7 @@ def _policy_named(inputs: Inputs) -> str | None:
 
 
 RECORD = Kind(
-    token="aws:route53/record:Record",
+    type_name="aws:route53/record:Record",
     inputs={
         "zoneId": text(pattern=r"[A-Z0-9]{1,32}").need().fixed(),
         "name": text().need().fixed(),
@@ -221,107 +200,4 @@ RECORD = Kind(
     regional=False,
 )
 
-_CHECK = {
-    "type": "Type",
-    "ipAddress": "IPAddress",
-    "fqdn": "FullyQualifiedDomainName",
-    "port": "Port",
-    "resourcePath": "ResourcePath",
-    "requestInterval": "RequestInterval",
-    "failureThreshold": "FailureThreshold",
-    "measureLatency": "MeasureLatency",
-    "invertHealthcheck": "Inverted",
-    "disabled": "Disabled",
-    "insufficientDataHealthStatus": "InsufficientDataHealthStatus",
-    "childHealthchecks": "ChildHealthChecks",
-    "childHealthThreshold": "HealthThreshold",
-    "searchString": "SearchString",
-}
-_CHECK_FIXED = ("type", "requestInterval", "measureLatency")
-
-
-def _check_config(inputs: Inputs, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    config = {key: inputs[name] for name, key in _CHECK.items() if name not in without and inputs.get(name) is not None}
-    if inputs.get("cloudwatchAlarmName"):
-        config["AlarmIdentifier"] = {"Name": inputs["cloudwatchAlarmName"], "Region": inputs["cloudwatchAlarmRegion"]}
-    return config
-
-
-def _check_create(aws: Aws, inputs: Inputs) -> Made:
-    check = aws.client("route53").create_health_check(
-        CallerReference=secrets.token_hex(16), HealthCheckConfig=_check_config(inputs)
-    )["HealthCheck"]
-    seen = {"arn": f"arn:aws:route53:::healthcheck/{check['Id']}", "tags": inputs.get("tags") or {}}
-    return Made(check["Id"], seen)
-
-
-def _check_read(aws: Aws, id_: str, _state: Observed) -> Observed | None:
-    answer = found(lambda: aws.client("route53").get_health_check(HealthCheckId=id_), "NoSuchHealthCheck")
-    if answer is None:
-        return None
-    config = answer["HealthCheck"]["HealthCheckConfig"]
-    seen = {name: config[key] for name, key in _CHECK.items() if config.get(key) not in (None, [], "")}
-    alarm = config.get("AlarmIdentifier") or {}
-    if alarm.get("Name"):
-        seen |= {"cloudwatchAlarmName": alarm["Name"], "cloudwatchAlarmRegion": alarm["Region"]}
-    arn = f"arn:aws:route53:::healthcheck/{id_}"
-    return {**seen, "arn": arn, "tags": _tags_of(aws, "healthcheck", id_)}
-
-
-def _check_update(aws: Aws, id_: str, change: Change) -> None:
-    config = _check_config(change.new, without=_CHECK_FIXED)
-    aws.client("route53").update_health_check(HealthCheckId=id_, **config)
-
-
-def _check_delete(aws: Aws, id_: str, _state: Observed) -> None:
-    with absent("NoSuchHealthCheck"):
-        aws.client("route53").delete_health_check(HealthCheckId=id_)
-
-
-def _check_fits(inputs: Inputs) -> str | None:
-    kind = inputs.get("type")
-    needs = {
-        "CLOUDWATCH_METRIC": ("cloudwatchAlarmName", "cloudwatchAlarmRegion"),
-        "CALCULATED": ("childHealthchecks", "childHealthThreshold"),
-    }
-    for owner, names in needs.items():
-        for name in names:
-            if (inputs.get(name) is None) == (kind == owner):
-                return f"{name} is {'needed with' if kind == owner else 'only for'} type {owner}"
-    if kind in ("HTTP", "HTTPS", "TCP") and not (inputs.get("ipAddress") or inputs.get("fqdn")):
-        return "ipAddress or fqdn is needed"
-    return None
-
-
-HEALTH_CHECK = Kind(
-    token="aws:route53/healthCheck:HealthCheck",
-    inputs={
-        "type": text("HTTP", "HTTPS", "TCP", "CALCULATED", "CLOUDWATCH_METRIC").need().fixed(),
-        "ipAddress": text(pattern=IPV4),
-        "fqdn": text(),
-        "port": whole(1, 65535),
-        "resourcePath": text(),
-        "searchString": text(),
-        "requestInterval": whole(10, 30).fixed(),
-        "failureThreshold": whole(1, 10),
-        "measureLatency": FLAG.fixed(),
-        "invertHealthcheck": FLAG,
-        "disabled": FLAG,
-        "childHealthchecks": SET,
-        "childHealthThreshold": whole(0, 256),
-        "cloudwatchAlarmName": text(),
-        "cloudwatchAlarmRegion": text(),
-        "insufficientDataHealthStatus": text("Healthy", "Unhealthy", "LastKnownStatus"),
-    },
-    computed=("arn",),
-    create=_check_create,
-    finish=_tag_new("healthcheck"),
-    read=_check_read,
-    update=_check_update,
-    delete=_check_delete,
-    retag=_retag("healthcheck"),
-    rules=(_check_fits,),
-    regional=False,
-)
-
-KINDS = (ZONE, RECORD, HEALTH_CHECK)
+KINDS = (ZONE, RECORD)

@@ -5,6 +5,7 @@ Test double, not the AWS provider.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tools.standin.kind import (
@@ -71,7 +72,7 @@ def _group_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 SECURITY_GROUP = Kind(
-    token="aws:ec2/securityGroup:SecurityGroup",
+    type_name="aws:ec2/securityGroup:SecurityGroup",
     inputs={
         "name": text(pattern=r"(?!sg-)[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}").fixed(),
         "description": text(pattern=_WORDS).fixed(),
@@ -102,7 +103,7 @@ def _permission(inputs: Inputs) -> dict[str, Any]:
     return permission
 
 
-def _rule_create(direction: str) -> Any:
+def _rule_create(direction: str) -> Callable[[Aws, Inputs], Made]:
     def create(aws: Aws, inputs: Inputs) -> Made:
         call = getattr(aws.ec2, f"authorize_security_group_{direction}")
         answer = call(
@@ -165,7 +166,7 @@ def _rule_update(aws: Aws, id_: str, change: Change) -> None:
     )
 
 
-def _rule_delete(direction: str) -> Any:
+def _rule_delete(direction: str) -> Callable[[Aws, str, Observed], None]:
     def delete(aws: Aws, id_: str, state: Observed) -> None:
         call = getattr(aws.ec2, f"revoke_security_group_{direction}")
         with absent("InvalidSecurityGroupRuleId.NotFound", "InvalidGroup.NotFound", "InvalidPermission.NotFound"):
@@ -183,9 +184,9 @@ def _ports(inputs: Inputs) -> str | None:
     return None
 
 
-def _rule_kind(direction: str, token: str) -> Kind:
+def _rule_kind(direction: str, type_name: str) -> Kind:
     return Kind(
-        token=token,
+        type_name=type_name,
         inputs={
             "securityGroupId": aws_id("sg").need().fixed(),
             "ipProtocol": text("tcp", "udp", "icmp", "-1", "50", "51", "89").need(),

@@ -71,7 +71,7 @@ def _role_retag(aws: Aws, id_: str, _state: Observed, put: Mapping[str, str], re
 
 
 ROLE = Kind(
-    token="aws:iam/role:Role",
+    type_name="aws:iam/role:Role",
     inputs={
         "name": text(pattern=_NAME % 64).fixed(),
         "path": text(pattern=_PATH).fixed(),
@@ -119,7 +119,7 @@ def _policy_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 ROLE_POLICY = Kind(
-    token="aws:iam/rolePolicy:RolePolicy",
+    type_name="aws:iam/rolePolicy:RolePolicy",
     inputs={
         "name": text(pattern=_NAME % 128).fixed(),
         "role": text(pattern=_NAME % 64).need().fixed(),
@@ -191,7 +191,7 @@ def _profile_retag(aws: Aws, id_: str, _state: Observed, put: Mapping[str, str],
 
 
 INSTANCE_PROFILE = Kind(
-    token="aws:iam/instanceProfile:InstanceProfile",
+    type_name="aws:iam/instanceProfile:InstanceProfile",
     inputs={
         "name": text(pattern=_NAME % 128).fixed(),
         "path": text(pattern=_PATH).fixed(),

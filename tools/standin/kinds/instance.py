@@ -89,7 +89,7 @@ def _launch(aws: Aws, inputs: Inputs) -> dict[str, Any]:
 
 def _seen(aws: Aws, instance: dict[str, Any]) -> Observed:
     interfaces = instance.get("NetworkInterfaces") or []
-    primary = next((i for i in interfaces if i.get("Attachment", {}).get("DeviceIndex") == 0), {})
+    primary: dict[str, Any] = next((i for i in interfaces if i.get("Attachment", {}).get("DeviceIndex") == 0), {})
     groups = [group["GroupId"] for group in instance.get("SecurityGroups") or primary.get("Groups") or []]
     profile = instance.get("IamInstanceProfile", {}).get("Arn", "")
     seen: Observed = {
@@ -248,7 +248,7 @@ def _user_data_replaces(old: Inputs, new: Inputs) -> frozenset[str]:
 
 
 INSTANCE = Kind(
-    token="aws:ec2/instance:Instance",
+    type_name="aws:ec2/instance:Instance",
     inputs={
         "ami": text(pattern=r"ami-[0-9a-f]{8,17}").need().fixed(),
         "instanceType": text(pattern=r"[a-z0-9-]+\.[a-z0-9-]+").need(),

@@ -83,7 +83,7 @@ def _vpc_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 VPC = Kind(
-    token="aws:ec2/vpc:Vpc",
+    type_name="aws:ec2/vpc:Vpc",
     inputs={
         "cidrBlock": text(pattern=CIDR4).need().fixed(),
         "enableDnsHostnames": FLAG,
@@ -157,7 +157,7 @@ def _subnet_update(aws: Aws, id_: str, change: Change) -> None:
 
 
 SUBNET = Kind(
-    token="aws:ec2/subnet:Subnet",
+    type_name="aws:ec2/subnet:Subnet",
     inputs={
         "vpcId": aws_id("vpc").need().fixed(),
         "cidrBlock": text(pattern=CIDR4).need().fixed(),
@@ -220,7 +220,7 @@ def _gateway_delete(aws: Aws, id_: str, state: Observed) -> None:
 
 
 INTERNET_GATEWAY = Kind(
-    token="aws:ec2/internetGateway:InternetGateway",
+    type_name="aws:ec2/internetGateway:InternetGateway",
     inputs={"vpcId": aws_id("vpc")},
     computed=("arn", "ownerId", "vpcId"),
     create=_gateway_create,

@@ -8,7 +8,19 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from tools.standin.kind import Aws, Kind, Made, Observed, absent, exactly_one, found, given, retag_ec2, tag_map, tag_spec
+from tools.standin.kind import (
+    Aws,
+    Kind,
+    Made,
+    Observed,
+    absent,
+    exactly_one,
+    found,
+    given,
+    retag_ec2,
+    tag_map,
+    tag_spec,
+)
 from tools.standin.schema import CIDR4, Inputs, aws_id, text
 
 
@@ -42,7 +54,7 @@ def _table_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 ROUTE_TABLE = Kind(
-    token="aws:ec2/routeTable:RouteTable",
+    type_name="aws:ec2/routeTable:RouteTable",
     inputs={"vpcId": aws_id("vpc").need().fixed()},
     computed=("arn", "ownerId"),
     create=_table_create,
@@ -84,7 +96,7 @@ def _route_delete(aws: Aws, _id: str, state: Observed) -> None:
 
 
 ROUTE = Kind(
-    token="aws:ec2/route:Route",
+    type_name="aws:ec2/route:Route",
     inputs={
         "routeTableId": aws_id("rtb").need().fixed(),
         "destinationCidrBlock": text(pattern=CIDR4).fixed(),
@@ -124,7 +136,7 @@ def _association_delete(aws: Aws, id_: str, _state: Observed) -> None:
 
 
 ROUTE_TABLE_ASSOCIATION = Kind(
-    token="aws:ec2/routeTableAssociation:RouteTableAssociation",
+    type_name="aws:ec2/routeTableAssociation:RouteTableAssociation",
     inputs={
         # The new association has a new id, which an update cannot give back: a replacement here.
         "routeTableId": aws_id("rtb").need().fixed(),

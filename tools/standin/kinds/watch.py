@@ -79,7 +79,7 @@ _OPERATORS = (
 )
 
 METRIC_ALARM = Kind(
-    token="aws:cloudwatch/metricAlarm:MetricAlarm",
+    type_name="aws:cloudwatch/metricAlarm:MetricAlarm",
     inputs={
         "name": text(pattern=r".{1,255}").fixed(),
         "alarmDescription": text(pattern=r"(?s).{0,1024}"),
@@ -109,7 +109,31 @@ METRIC_ALARM = Kind(
 )
 
 # CloudWatch Logs keeps log events for one of these numbers of days; 0 is for ever.
-_RETENTION = (0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+_RETENTION = (
+    0,
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
 
 
 def _logs_create(aws: Aws, inputs: Inputs) -> Made:
@@ -161,7 +185,7 @@ def _kept(inputs: Inputs) -> str | None:
 
 
 LOG_GROUP = Kind(
-    token="aws:cloudwatch/logGroup:LogGroup",
+    type_name="aws:cloudwatch/logGroup:LogGroup",
     inputs={"name": text(pattern=r"[\w./#-]{1,512}").fixed(), "retentionInDays": whole(0), "skipDestroy": FLAG},
     computed=("arn",),
     create=_logs_create,
@@ -220,7 +244,7 @@ def _window(inputs: Inputs) -> str | None:
 
 
 SECRET = Kind(
-    token="aws:secretsmanager/secret:Secret",
+    type_name="aws:secretsmanager/secret:Secret",
     inputs={
         "name": text(pattern=r"[A-Za-z0-9/_+=.@-]{1,512}").fixed(),
         "description": text(),

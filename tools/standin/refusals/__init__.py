@@ -15,4 +15,4 @@ def install(faults: FaultFile) -> None:
     """Lay the refusals over moto, once a process, and let them read `faults`."""
     if use(faults):
         for module in (addresses, balancing, capacity, dependents, instances, records):
-            module.install()
+            module.OVERLAYS.install()

@@ -5,7 +5,7 @@ Test double, not AWS.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import moto.elbv2.models as balancing
 from moto.core.exceptions import ServiceException
@@ -13,17 +13,20 @@ from moto.ec2.utils import random_eip_association_id
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from tools.standin.faults import ANY
-from tools.standin.refusals.overlay import faults, overlay
+from tools.standin.refusals.addresses import gateways_of
+from tools.standin.refusals.overlay import Moto, Overlays, faults
 
 _NETWORK = ("UDP", "TCP_UDP", "TLS")
 _FITS = {"UDP": ("UDP", "TCP_UDP"), "TCP": ("TCP", "TCP_UDP"), "TCP_UDP": ("TCP_UDP",), "TLS": ("TCP", "TLS")}
 
+OVERLAYS = Overlays()
 
-def _refuse(code: str, message: str) -> None:
+
+def _refuse(code: str, message: str) -> NoReturn:
     raise ServiceException(code, message)
 
 
-def _hold(backend: Any, balancer: Any, mappings: list[dict[str, Any]]) -> None:
+def _hold(backend: Moto, balancer: Moto, mappings: list[dict[str, Any]]) -> None:
     """Bind each mapping's elastic address to the balancer."""
     for mapping in mappings:
         wanted = mapping.get("AllocationId")
@@ -32,35 +35,41 @@ def _hold(backend: Any, balancer: Any, mappings: list[dict[str, Any]]) -> None:
                 address.balancer, address.association_id = balancer, random_eip_association_id()
 
 
-def _check_allocations(backend: Any, mappings: list[dict[str, Any]], balancer: Any = None) -> None:
+def _check_allocations(backend: Moto, mappings: list[dict[str, Any]], balancer: Moto = None) -> None:
     known = {address.allocation_id: address for address in backend.ec2_backend.addresses}
     for mapping in mappings:
         wanted = mapping.get("AllocationId")
         if wanted and wanted not in known:
             _refuse("AllocationIdNotFound", f"The allocation IDs '{wanted}' do not exist")
         held = known.get(wanted)
-        if held is not None and held.association_id and (balancer is None or getattr(held, "balancer", None) is not balancer):
+        if (
+            held is not None
+            and held.association_id
+            and (balancer is None or getattr(held, "balancer", None) is not balancer)
+        ):
             _refuse("InvalidConfigurationRequest", f"The allocation ID '{wanted}' is already in use")
 
 
-def _check_gateway(backend: Any, mappings: list[dict[str, Any]], subnets: list[str], scheme: str) -> None:
+def _check_gateway(backend: Moto, mappings: list[dict[str, Any]], subnets: list[str], scheme: str) -> None:
     for subnet_id in [*subnets, *(m["SubnetId"] for m in mappings)]:
         subnet = backend.ec2_backend.get_subnet(subnet_id)
-        if scheme == "internet-facing" and not backend.ec2_backend.internet_gateways_of(subnet.vpc_id):
+        if scheme == "internet-facing" and not gateways_of(backend.ec2_backend, subnet.vpc_id):
             _refuse("InvalidSubnet", f"VPC {subnet.vpc_id} has no internet gateway")
 
 
-def _check_protocols(backend: Any, protocol: str | None, actions: list[dict[str, Any]]) -> None:
+def _check_protocols(backend: Moto, protocol: str | None, actions: list[dict[str, Any]]) -> None:
     for action in actions or []:
         group = backend.target_groups.get(action.get("TargetGroupArn"))
         if group is None:
             _refuse("TargetGroupNotFound", "One or more target groups not found")
         elif protocol in _FITS and group.protocol not in _FITS[protocol]:
-            words = f"Listener protocol '{protocol}' is not supported with a target group of protocol '{group.protocol}'"
+            words = (
+                f"Listener protocol '{protocol}' is not supported with a target group of protocol '{group.protocol}'"
+            )
             _refuse("InvalidConfigurationRequest", words)
 
 
-def _is_unhealthy(backend: Any, instance_id: str) -> str | None:
+def _is_unhealthy(backend: Moto, instance_id: str) -> str | None:
     for fault in faults().unhealthy:
         if fault.instance in (ANY, instance_id):
             return fault.reason
@@ -72,78 +81,79 @@ def _is_unhealthy(backend: Any, instance_id: str) -> str | None:
     return None
 
 
-def install() -> None:
-    """Lay behaviour over the load balancing backend."""
-    overlay(balancing, "make_arn_for_load_balancer")(_network_arn)
-    _load_balancers()
-    _listeners()
-
-    @overlay(FakeTargetGroup, "health_for")
-    def health_for(original: Any, self: Any, target: dict[str, Any], ec2_backend: Any) -> Any:
-        status = original(self, target, ec2_backend)
-        reason = _is_unhealthy(ec2_backend, target["Id"]) if status.status == "healthy" else None
-        if reason is None:
-            return status
-        words = "Health checks failed"
-        return FakeHealthStatus(target["Id"], status.port, status.health_check_port, "unhealthy", reason, words)
+@OVERLAYS.over(FakeTargetGroup, "health_for")
+def _health_for(original: Moto, self: Moto, target: dict[str, Any], ec2_backend: Moto) -> Moto:
+    status = original(self, target, ec2_backend)
+    reason = _is_unhealthy(ec2_backend, target["Id"]) if status.status == "healthy" else None
+    if reason is None:
+        return status
+    words = "Health checks failed"
+    return FakeHealthStatus(target["Id"], status.port, status.health_check_port, "unhealthy", reason, words)
 
 
-def _network_arn(original: Any, **names: Any) -> str:
-    """moto names every balancer as an application load balancer."""
+@OVERLAYS.over(balancing, "make_arn_for_load_balancer")
+def _network_arn(original: Moto, **names: Moto) -> str:
+    """Moto names every balancer as an application load balancer."""
     return str(original(**names)).replace(":loadbalancer/app/", ":loadbalancer/net/")
 
 
-def _load_balancers() -> None:
-    @overlay(ELBv2Backend, "create_load_balancer")
-    def create_load_balancer(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        mappings = options.get("subnet_mappings") or []
-        _check_allocations(self, mappings)
-        _check_gateway(self, mappings, options.get("subnet_ids") or [], options.get("scheme") or "internet-facing")
-        if any(balancer.name == options.get("name") for balancer in self.load_balancers.values()):
-            _refuse("DuplicateLoadBalancerName", f"A load balancer with the name '{options.get('name')}' exists")
-        if options.get("loadbalancer_type") != "network":
-            _refuse("ValidationError", "the embedded AWS has network load balancers only")
-        balancer = original(self, *args, **options)
-        _hold(self, balancer, mappings)
-        return balancer
-
-    @overlay(ELBv2Backend, "set_subnets")
-    def set_subnets(original: Any, self: Any, arn: str, subnets: list[str], subnet_mappings: list[dict[str, Any]]) -> Any:
-        balancer = self.load_balancers.get(arn)
-        _check_allocations(self, subnet_mappings, balancer)
-        answer = original(self, arn, subnets, subnet_mappings)
-        _hold(self, balancer, subnet_mappings)
-        return answer
-
-    @overlay(ELBv2Backend, "delete_load_balancer")
-    def delete_load_balancer(original: Any, self: Any, arn: str) -> Any:
-        balancer = self.load_balancers.get(arn)
-        if balancer is not None and balancer.attrs.get("deletion_protection.enabled") == "true":
-            _refuse("OperationNotPermitted", f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled")
-        answer = original(self, arn)
-        for address in self.ec2_backend.addresses:
-            if balancer is not None and getattr(address, "balancer", None) is balancer:
-                address.balancer, address.association_id = None, None
-        return answer
+@OVERLAYS.over(ELBv2Backend, "create_load_balancer")
+def _create_load_balancer(original: Moto, self: Moto, *args: Moto, **options: Moto) -> Moto:
+    mappings = options.get("subnet_mappings") or []
+    _check_allocations(self, mappings)
+    _check_gateway(self, mappings, options.get("subnet_ids") or [], options.get("scheme") or "internet-facing")
+    if any(balancer.name == options.get("name") for balancer in self.load_balancers.values()):
+        _refuse("DuplicateLoadBalancerName", f"A load balancer with the name '{options.get('name')}' exists")
+    if options.get("loadbalancer_type") != "network":
+        _refuse("ValidationError", "the embedded AWS has network load balancers only")
+    balancer = original(self, *args, **options)
+    _hold(self, balancer, mappings)
+    return balancer
 
 
-def _listeners() -> None:
-    @overlay(ELBv2Backend, "create_listener")
-    def create_listener(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        _check_protocols(self, options.get("protocol"), options.get("actions") or [])
-        balancer = self.load_balancers.get(options.get("load_balancer_arn"))
-        # moto looks for the port among the listeners' ARNs, and so never finds it.
-        if balancer is not None and any(str(x.port) == str(options.get("port")) for x in balancer.listeners.values()):
-            _refuse("DuplicateListener", "A listener already exists on this port for this load balancer")
+@OVERLAYS.over(ELBv2Backend, "set_subnets")
+def _set_subnets(
+    original: Moto, self: Moto, arn: str, subnets: list[str], subnet_mappings: list[dict[str, Any]]
+) -> Moto:
+    balancer = self.load_balancers.get(arn)
+    _check_allocations(self, subnet_mappings, balancer)
+    answer = original(self, arn, subnets, subnet_mappings)
+    _hold(self, balancer, subnet_mappings)
+    return answer
+
+
+@OVERLAYS.over(ELBv2Backend, "delete_load_balancer")
+def _delete_load_balancer(original: Moto, self: Moto, arn: str) -> Moto:
+    balancer = self.load_balancers.get(arn)
+    if balancer is not None and balancer.attrs.get("deletion_protection.enabled") == "true":
+        _refuse(
+            "OperationNotPermitted",
+            f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+        )
+    answer = original(self, arn)
+    for address in self.ec2_backend.addresses:
+        if balancer is not None and getattr(address, "balancer", None) is balancer:
+            address.balancer, address.association_id = None, None
+    return answer
+
+
+@OVERLAYS.over(ELBv2Backend, "create_listener")
+def _create_listener(original: Moto, self: Moto, *args: Moto, **options: Moto) -> Moto:
+    _check_protocols(self, options.get("protocol"), options.get("actions") or [])
+    balancer = self.load_balancers.get(options.get("load_balancer_arn"))
+    # moto looks for the port among the listeners' ARNs, and so never finds it.
+    if balancer is not None and any(str(x.port) == str(options.get("port")) for x in balancer.listeners.values()):
+        _refuse("DuplicateListener", "A listener already exists on this port for this load balancer")
+    return original(self, *args, **options)
+
+
+@OVERLAYS.over(ELBv2Backend, "modify_listener")
+def _modify_listener(original: Moto, self: Moto, *args: Moto, **options: Moto) -> Moto:
+    """Moto knows no listener of a network load balancer but TCP here."""
+    protocol = options.get("protocol")
+    _check_protocols(self, protocol, options.get("actions") or [])
+    if protocol not in _NETWORK:
         return original(self, *args, **options)
-
-    @overlay(ELBv2Backend, "modify_listener")
-    def modify_listener(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        """moto knows no listener of a network load balancer but TCP here."""
-        protocol = options.get("protocol")
-        _check_protocols(self, protocol, options.get("actions") or [])
-        if protocol not in _NETWORK:
-            return original(self, *args, **options)
-        listener = original(self, *args, **{**options, "protocol": None})
-        listener.protocol = protocol
-        return listener
+    listener = original(self, *args, **{**options, "protocol": None})
+    listener.protocol = protocol
+    return listener

@@ -10,9 +10,11 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
-from tools.standin.refusals.overlay import faults, overlay, refuse
+from tools.standin.refusals.overlay import Moto, Overlays, faults, refuse
 
 _AMI = re.compile(r"ami-[0-9a-f]{8,17}")
+OVERLAYS = Overlays()
+
 _GONE = ("terminated", "shutting-down")
 
 
@@ -26,7 +28,7 @@ def _vcpus(shape: str) -> int:
     return int(INSTANCE_TYPES[shape]["VCpuInfo"]["DefaultVCpus"])
 
 
-def _zone(backend: Any, options: dict[str, Any]) -> str:
+def _zone(backend: Moto, options: dict[str, Any]) -> str:
     for nic in options.get("nics") or []:
         if nic.get("NetworkInterfaceId"):
             return str(backend.get_network_interface(nic["NetworkInterfaceId"]).subnet.availability_zone)
@@ -34,7 +36,7 @@ def _zone(backend: Any, options: dict[str, Any]) -> str:
     return str(backend.get_subnet(subnet).availability_zone) if subnet else f"{backend.region_name}a"
 
 
-def _check_shape(backend: Any, shape: str, zone: str, count: int) -> None:
+def _check_shape(backend: Moto, shape: str, zone: str, count: int) -> None:
     if shape not in INSTANCE_TYPES:
         refuse("InvalidParameterValue", f"Invalid value '{shape}' for InstanceType.")
     if (shape, zone) not in _offered(backend.region_name):
@@ -52,7 +54,7 @@ def _check_shape(backend: Any, shape: str, zone: str, count: int) -> None:
             refuse("VcpuLimitExceeded", words)
 
 
-def _check_image(backend: Any, image_id: str, shape: str) -> None:
+def _check_image(backend: Moto, image_id: str, shape: str) -> None:
     image = backend.describe_images(ami_ids=[image_id])[0]
     architecture = faults().images and image.architecture
     supported = INSTANCE_TYPES[shape]["ProcessorInfo"]["SupportedArchitectures"]
@@ -61,7 +63,7 @@ def _check_image(backend: Any, image_id: str, shape: str) -> None:
         refuse("InvalidParameterValue", f"{words} {shape} has {', '.join(supported)}.")
 
 
-def _know(backend: Any, image_id: str) -> None:
+def _know(backend: Moto, image_id: str) -> None:
     """Without a list of images every well-formed id is an image that exists."""
     known = faults().images
     if not _AMI.fullmatch(image_id):
@@ -83,21 +85,19 @@ def _know(backend: Any, image_id: str) -> None:
     backend.amis[image_id].architecture = architecture
 
 
-def install() -> None:
-    """Lay the checks over RunInstances and DescribeImages."""
+@OVERLAYS.over(EC2Backend, "describe_images")
+def _describe_images(original: Moto, self: Moto, ami_ids: Moto = None, **rest: Moto) -> Moto:
+    for image_id in ami_ids or []:
+        _know(self, image_id)
+    return original(self, ami_ids=ami_ids, **rest)
 
-    @overlay(EC2Backend, "describe_images")
-    def describe_images(original: Any, self: Any, ami_ids: Any = None, **rest: Any) -> Any:
-        for image_id in ami_ids or []:
-            _know(self, image_id)
-        return original(self, ami_ids=ami_ids, **rest)
 
-    @overlay(EC2Backend, "run_instances")
-    def run_instances(original: Any, self: Any, image_id: str, count: int, *rest: Any, **options: Any) -> Any:
-        _check_shape(self, options["instance_type"], _zone(self, options), count)
-        _check_image(self, image_id, options["instance_type"])
-        for nic in options.get("nics") or []:
-            if nic.get("NetworkInterfaceId") and self.get_network_interface(nic["NetworkInterfaceId"]).attachment_id:
-                words = f"Interface: [{nic['NetworkInterfaceId']}] in use."
-                refuse("InvalidNetworkInterface.InUse", words)
-        return original(self, image_id, count, *rest, **options)
+@OVERLAYS.over(EC2Backend, "run_instances")
+def _run_instances(original: Moto, self: Moto, image_id: str, count: int, *rest: Moto, **options: Moto) -> Moto:
+    _check_shape(self, options["instance_type"], _zone(self, options), count)
+    _check_image(self, image_id, options["instance_type"])
+    for nic in options.get("nics") or []:
+        if nic.get("NetworkInterfaceId") and self.get_network_interface(nic["NetworkInterfaceId"]).attachment_id:
+            words = f"Interface: [{nic['NetworkInterfaceId']}] in use."
+            refuse("InvalidNetworkInterface.InUse", words)
+    return original(self, image_id, count, *rest, **options)

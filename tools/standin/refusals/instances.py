@@ -2,63 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.instances import InstanceResponse
 
-from tools.standin.refusals.overlay import overlay, refuse
+from tools.standin.refusals.overlay import Moto, Overlays, refuse
 
-# Attributes that EC2 changes on a stopped instance only.
+OVERLAYS = Overlays()
+
 _IMAGE_GIB = 8
 """Size of an image's root volume, where the request gives none."""
+# Attributes that EC2 changes on a stopped instance only.
 _WHEN_STOPPED = ("instance_type", "user_data", "kernel", "ramdisk", "ebs_optimized")
 
 
-def install() -> None:
-    """Lay EC2's behaviour over moto's instances."""
+@OVERLAYS.over(EC2Backend, "modify_instance_attribute")
+def _modify_instance_attribute(original: Moto, self: Moto, instance_id: str, key: str, value: Moto) -> Moto:
+    if key in _WHEN_STOPPED and self.get_instance(instance_id).state != "stopped":
+        refuse("IncorrectInstanceState", f"The instance '{instance_id}' is not in the 'stopped' state.")
+    return original(self, instance_id, key, value)
 
-    @overlay(EC2Backend, "modify_instance_attribute")
-    def modify_instance_attribute(original: Any, self: Any, instance_id: str, key: str, value: Any) -> Any:
-        if key in _WHEN_STOPPED and self.get_instance(instance_id).state != "stopped":
-            refuse("IncorrectInstanceState", f"The instance '{instance_id}' is not in the 'stopped' state.")
-        return original(self, instance_id, key, value)
 
-    @overlay(Instance, "prep_nics")
-    def prep_nics(original: Any, self: Any, *args: Any, **options: Any) -> Any:
-        """An instance stands in the zone of its interface."""
-        answer = original(self, *args, **options)
-        if 0 in self.nics:
-            self._placement.zone = self.nics[0].subnet.availability_zone
-        return answer
+@OVERLAYS.over(Instance, "prep_nics")
+def _prep_nics(original: Moto, self: Moto, *args: Moto, **options: Moto) -> Moto:
+    """An instance stands in the zone of its interface."""
+    answer = original(self, *args, **options)
+    if 0 in self.nics:
+        self._placement.zone = self.nics[0].subnet.availability_zone
+    return answer
 
-    @overlay(Instance, "terminate")
-    def terminate(original: Any, self: Any) -> Any:
-        """Interfaces that outlive the instance are free again."""
-        answer = original(self)
-        for interface in self.nics.values():
-            if interface.instance is self:
-                interface.instance, interface.attachment_id, interface.attach_time = None, None, None
-                interface.status = "available"
-        return answer
 
-    @overlay(InstanceResponse, "run_instances")
-    def run_instances(original: Any, self: Any) -> Any:
-        """Keep the tenancy and termination protection that were asked for."""
-        answer = original(self)
-        for instance in answer.result.instances:
-            instance.placement.tenancy = self._get_param("Placement.Tenancy") or "default"
-            instance.disable_api_termination = bool(self._get_param("DisableApiTermination"))
-        return answer
+@OVERLAYS.over(Instance, "terminate")
+def _terminate(original: Moto, self: Moto) -> Moto:
+    """Interfaces that outlive the instance are free again."""
+    answer = original(self)
+    for interface in self.nics.values():
+        if interface.instance is self:
+            interface.instance, interface.attachment_id, interface.attach_time = None, None, None
+            interface.status = "available"
+    return answer
 
-    validate = InstanceResponse._validate_block_device_mapping
 
-    def sized(device_mapping: dict[str, Any]) -> None:
-        """A root volume without a size has that of its image."""
-        volume = device_mapping.get("Ebs", {})
-        if "SnapshotId" not in volume:
-            volume.setdefault("VolumeSize", _IMAGE_GIB)
-        validate(device_mapping)
+@OVERLAYS.over(InstanceResponse, "run_instances")
+def _run_instances(original: Moto, self: Moto) -> Moto:
+    """Keep the tenancy and termination protection that were asked for."""
+    answer = original(self)
+    for instance in answer.result.instances:
+        instance.placement.tenancy = self._get_param("Placement.Tenancy") or "default"
+        instance.disable_api_termination = bool(self._get_param("DisableApiTermination"))
+    return answer
 
-    InstanceResponse._validate_block_device_mapping = staticmethod(sized)  # type: ignore[assignment]
+
+@OVERLAYS.over(InstanceResponse, "_validate_block_device_mapping")
+def _sized(original: Moto, device_mapping: Moto) -> None:
+    """A root volume without a size has that of its image."""
+    volume = device_mapping.get("Ebs", {})
+    if "SnapshotId" not in volume:
+        volume.setdefault("VolumeSize", _IMAGE_GIB)
+    original(device_mapping)
