@@ -44,7 +44,16 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
-PortRange = Annotated[str, StringConstraints(pattern=r"^(tcp|udp)/\d{1,5}(-\d{1,5})?$")]
+def _ordered_ports(text: str) -> str:
+    first, _, last = text.partition("/")[2].partition("-")
+    if not 1 <= int(first) <= int(last or first) <= 65_535:
+        raise ValueError(f"{text!r}: ports are 1 to 65535, the lower one first")
+    return text
+
+
+PortRange = Annotated[
+    str, StringConstraints(pattern=r"^(tcp|udp)/[0-9]{1,5}(-[0-9]{1,5})?$"), AfterValidator(_ordered_ports)
+]
 """A protocol and port or ports, such as `tcp/443` or `udp/3478-3481`."""
 
 
