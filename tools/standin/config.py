@@ -57,6 +57,8 @@ def config_failures(config: Inputs) -> list[tuple[str, str]]:
     failed = [(n, f"unknown provider property {n!r}") for n in config if n not in CONFIG and not n.startswith("__")]
     if not (config.get("region") or os.environ.get("AWS_REGION")):
         failed.append(("region", "region is not set: set aws:region or AWS_REGION"))
+    if not (config.get("accessKey") or os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE")):
+        failed.append(("accessKey", "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"))
     url = endpoint(config)
     if urlsplit(url).hostname not in _LOOPBACK:
         failed.append(("endpoints", f"the stand-in serves an AWS on loopback only; AWS_ENDPOINT_URL is {url!r}"))

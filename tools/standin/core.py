@@ -50,12 +50,11 @@ class Standin:
         failed = config_failures(config)
         if failed:
             raise Refused("; ".join(reason for _, reason in failed))
-        for variable, name in (("AWS_ACCESS_KEY_ID", "accessKey"), ("AWS_SECRET_ACCESS_KEY", "secretKey")):
-            if config.get(name):
-                os.environ[variable] = str(config[name])
-        os.environ["AWS_ENDPOINT_URL"] = endpoint(config)
+        names = {"aws_access_key_id": "accessKey", "aws_secret_access_key": "secretKey"}
+        options = {option: str(config[name]) for option, name in names.items() if config.get(name)}
         tags = (config.get("defaultTags") or {}).get("tags") or {}
-        self._aws = Aws(str(config.get("region") or os.environ["AWS_REGION"]), tags)
+        region = str(config.get("region") or os.environ["AWS_REGION"])
+        self._aws = Aws(region, tags, endpoint_url=endpoint(config), **options)
 
     @staticmethod
     def kind(urn: str) -> Kind:

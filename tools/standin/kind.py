@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -25,16 +25,21 @@ _CLIENT = Config(max_pool_connections=64, retries={"max_attempts": 1}, s3={"addr
 
 
 def make_client(service: str, region: str, **options: str) -> Client:
-    """Return a new boto3 client; `options` as of `boto3.client`, such as `endpoint_url`."""
-    make: Callable[..., Client] = boto3.session.Session(region_name=region).client
-    return make(service, config=_CLIENT, **options)
+    """Return a new client; `options` as of `boto3.client`, such as `endpoint_url`.
+
+    botocore makes the same clients as boto3, which takes as long again to import.
+    """
+    make: Callable[..., Client] = botocore.session.Session().create_client
+    return make(service, region_name=region, config=_CLIENT, **options)
 
 
 class Aws:
     """boto3 clients of one region, made once and shared by all requests (boto3 clients are thread-safe)."""
 
-    def __init__(self, region: str, default_tags: Mapping[str, str] | None = None) -> None:
+    def __init__(self, region: str, default_tags: Mapping[str, str] | None = None, **options: str) -> None:
+        """`options` go to every client, such as `endpoint_url`; what is not given comes from the environment."""
         self.region = region
+        self._options = options
         self.default_tags = dict(default_tags or {})
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
@@ -48,7 +53,7 @@ class Aws:
             with self._lock:
                 client = self._clients.get(key)
                 if client is None:
-                    client = self._clients[key] = make_client(service, key[1])
+                    client = self._clients[key] = make_client(service, key[1], **self._options)
         return client
 
     @property

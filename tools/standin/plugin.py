@@ -11,12 +11,30 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
+from importlib.util import find_spec
+from types import FrameType, ModuleType
 
 import grpc
-from pulumi.runtime.proto import provider_pb2_grpc
 
-from tools.standin.provider import Servicer
+
+def _without_sdk() -> None:
+    """Let `pulumi.runtime.proto` be imported without the rest of the SDK, which takes longer than most updates.
+
+    The process is a plugin and runs no program, so nothing else of the SDK is missed.
+    """
+    for name in ("pulumi", "pulumi.runtime"):
+        spec = find_spec(name)
+        package = ModuleType(name)
+        package.__path__ = list(spec.submodule_search_locations or ()) if spec else []
+        sys.modules[name] = package
+
+
+if __name__ == "__main__":
+    _without_sdk()
+
+from pulumi.runtime.proto import provider_pb2_grpc  # noqa: E402
+
+from tools.standin.provider import Servicer  # noqa: E402
 
 # The engine asks for as many resources at once as its `--parallel`; more threads than that are idle.
 _THREADS = 48
