@@ -25,7 +25,7 @@ check: setup ## formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy -p tools.toolchain
+	@$(BIN)/mypy -p tools.toolchain -p tools.standin
 	@$(BIN)/lint-imports
 
 bench: setup ## every benchmark in full
