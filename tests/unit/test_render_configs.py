@@ -269,8 +269,6 @@ def test_clients_that_the_vpc_routes_to_are_not_translated() -> None:
         ),
         ({"applications": (a_route(chain="none"),)}, "application web: chain: none: is no chain of VPN corp"),
         ({"applications": (a_route(chain="fast", traffic_class="iron"),)}, "traffic class: iron"),
-        ({"applications": (a_route(chain="fast", ports=("tcp/0",)),)}, "is not a protocol with a port or range"),
-        ({"applications": (a_route(chain="fast", ports=("tcp/90-80",)),)}, "is not a protocol with a port or range"),
     ],
 )
 def test_numbers_and_references_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
