@@ -2,9 +2,9 @@
 # Creates the virtual environment in $1 with the first Python that is new enough: $PYTHON, python3, python3.14 ... 3.11.
 set -eu
 venv=$1
-newest_first="python3 python3.14 python3.13 python3.12 python3.11"
+candidates="python3 python3.14 python3.13 python3.12 python3.11"
 old=""
-for python in ${PYTHON:-$newest_first}; do
+for python in ${PYTHON:-$candidates}; do
     command -v "$python" >/dev/null 2>&1 || continue
     if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then

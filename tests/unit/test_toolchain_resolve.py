@@ -182,3 +182,15 @@ def test_command_says_one_sentence_and_69_when_nothing_works(env: dict[str, str]
     assert run.stdout == ""
     assert run.stderr.splitlines()[-1].startswith("Pulumi is not available on this machine (Go is not installed)")
     assert "Traceback" not in run.stderr
+
+
+def test_cache_that_cannot_be_written_is_named(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PATH", env["PATH"])
+    monkeypatch.setenv("ECM_CACHE", str(tmp_path / "file"))
+    assert command.main([]) == 69
+    said = capsys.readouterr().err
+    assert str(tmp_path / "file") in said
+    assert "set ECM_CACHE" in said

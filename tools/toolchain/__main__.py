@@ -43,6 +43,9 @@ def main(argv: list[str]) -> int:
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return UNAVAILABLE
+    except OSError as error:
+        print(f"Pulumi could not be put into the cache ({error}): set ECM_CACHE to a folder you own.", file=sys.stderr)
+        return UNAVAILABLE
     except KeyboardInterrupt:
         print("interrupted: nothing was installed", file=sys.stderr)
         return INTERRUPTED
