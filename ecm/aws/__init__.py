@@ -2,6 +2,6 @@
 
 from ecm.aws.objects import S3Objects
 from ecm.aws.observe import observe
-from ecm.aws.session import AwsError, open_session
+from ecm.aws.session import AwsError, client_config, open_session
 
-__all__ = ["AwsError", "S3Objects", "observe", "open_session"]
+__all__ = ["AwsError", "S3Objects", "client_config", "observe", "open_session"]

@@ -13,14 +13,16 @@ from ecm.model.report import Finding
 _GONE: Final = (InstanceState.MISSING, InstanceState.TERMINATED, InstanceState.SHUTTING_DOWN)
 _STOPPED: Final = (InstanceState.STOPPED, InstanceState.STOPPING)
 _REPLACE: Final = "run ecm plan: it puts a new generation into the slot; then approve and ecm up"
+_FINISH: Final = "this plan is not applied, or not to its end: run ecm up"
 _REFRESH: Final = "run ecm up --refresh: it reads what stands and puts it right"
 
 
 def node_findings(plan: Plan, observed: Observed) -> Iterator[Finding]:
     """Yield what is wrong with the nodes of `plan`, and every node that is not of it."""
     planned = {(s.id, n.generation): (s, n) for t in plan.desired.tiers for s in t.slots for n in s.nodes}
+    remedy = _REPLACE if observed.applied == plan.digest else _FINISH
     for key, (slot, node) in sorted(planned.items()):
-        yield from _node(slot, node, observed.node(*key))
+        yield from _node(slot, node, observed.node(*key), remedy)
     seen: set[tuple[str, int]] = set()
     for stranger in observed.nodes:
         key = (stranger.slot, stranger.generation)
@@ -44,11 +46,11 @@ def _foreign(node: ObservedNode, *, twin: bool) -> Finding:
     )
 
 
-def _node(slot: Slot, node: Node, seen: ObservedNode | None) -> Iterator[Finding]:
+def _node(slot: Slot, node: Node, seen: ObservedNode | None, replace: str) -> Iterator[Finding]:
     subject = _subject(slot.id, node.generation)
     if seen is None or seen.state in _GONE:
         detail = f"{seen.instance_id} is {seen.state.value}" if seen else "no instance has its tags"
-        yield _finding(Severity.ERROR, subject, "instance-missing", detail, _REPLACE)
+        yield _finding(Severity.ERROR, subject, "instance-missing", detail, replace)
         return
     if seen.state in _STOPPED:
         detail = f"{seen.instance_id} is {seen.state.value}"

@@ -1,0 +1,5 @@
+"""`python -m ecm.cli`."""
+
+from ecm.cli.main import main
+
+main()

@@ -1,0 +1,158 @@
+"""Making an approved plan so, and going on with another shape or zone where EC2 has no capacity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ecm.cli.approval import approve_plan, check_age, check_place, check_verdict
+from ecm.cli.exits import Code, CommandError
+from ecm.cli.keeping import infeasible_text, keep
+from ecm.cli.progress import engine_progress
+from ecm.cli.retry import beyond_approval, expiry, marks
+from ecm.cli.session import Session, now
+from ecm.cli.standing import Standing, ask_stack, observed
+from ecm.engine import Options, Outcome, Stack, capacity_refusals
+from ecm.model.plan import Plan
+from ecm.store import Attempt, EntryKind, Store
+
+MAX_TRIES: Final = 4
+"""Plans applied in one run: the approved one and three that avoid places without capacity."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of `ecm up`."""
+
+    session: Session
+    store: Store
+    stack: Stack
+    telemetry: Path | None
+    refresh: bool
+
+
+def approved_plan(session: Session, store: Store) -> Plan:
+    """Return the plan that the stack's configuration names; CommandError when none is, or no approval is on record."""
+    digest = session.settings.approved
+    if digest is None:
+        raise CommandError(
+            f"no plan is approved for stack {session.stack}\n"
+            f"    Make one with ecm plan, read it with ecm review, then: ecm approve latest --stack {session.stack}",
+            Code.REVIEW,
+        )
+    plan = store.plan(digest)
+    if store.approval(digest) is None:
+        raise CommandError(
+            f"plan {digest} stands in {session.settings.path.name}, but the journal has no approval of it\n"
+            f"    Approve it with: ecm approve {digest} --stack {session.stack}",
+            Code.REVIEW,
+        )
+    return plan
+
+
+def check_ready(plan: Plan, stands: Standing) -> None:
+    """Refuse a plan that guard stopped, that would undo a newer one, or that has expired.
+
+    The plan that is applied already may be applied again at any time: that mends, and decides nothing.
+    """
+    check_verdict(plan)
+    check_place(plan, stands)
+    if plan.digest != stands.applied:
+        check_age(plan, now())
+
+
+def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
+    """Apply `plan`, or within its approval a plan that avoids places without capacity; return what was applied.
+
+    CommandError when the engine fails for another reason, or when no plan within the approval is left; what runs then
+    is kept on record, and the next plan goes on from it.
+    """
+    approved = plan
+    for _ in range(MAX_TRIES):
+        outcome = _attempt(job, plan)
+        if outcome.ok:
+            job.store.record(EntryKind.APPLIED, at=now(), plan=plan.digest, who=job.session.who)
+            return plan, outcome
+        failed = _marked(job, plan, outcome)
+        if not failed:
+            raise CommandError(_failure(plan, outcome))
+        plan = _next_plan(job, approved, plan)
+    job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why="no capacity")
+    raise CommandError(
+        f"EC2 had no capacity {MAX_TRIES} times in a row; plan again later: ecm plan --stack {plan.stack}"
+    )
+
+
+def _attempt(job: Job, plan: Plan) -> Outcome:
+    job.store.set_attempted(Attempt(plan=plan.digest, at=now()))
+    job.store.record(EntryKind.ATTEMPTED, at=now(), plan=plan.digest, who=job.session.who)
+    options = Options(refresh=job.refresh, message=f"ecm plan {plan.serial} {plan.digest[:19]}")
+    with engine_progress(job.session.err, f"up: plan {plan.serial}") as listen:
+        return job.stack.up(options, on_progress=listen)
+
+
+def _marked(job: Job, plan: Plan, outcome: Outcome) -> bool:
+    """Mark what EC2 refused as unavailable; False when the failure has another reason."""
+    refusals = capacity_refusals(outcome.diagnostics)
+    limits = _limits_minutes(job.session)
+    found = marks(plan, refusals, expiry(now(), limits))
+    if not found:
+        why = _first_error(outcome)
+        job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why=why)
+        return False
+    places = ", ".join(f"{m.shape} in {m.zone}" for m in found)
+    job.store.mark_unavailable(found, now=now())
+    job.store.record(EntryKind.UNAVAILABLE, at=now(), plan=plan.digest, who=job.session.who, why=places)
+    job.session.note(f"EC2 has no {places}: marked for {limits} min, planning again")
+    return True
+
+
+def _limits_minutes(session: Session) -> int:
+    from ecm import intent  # noqa: PLC0415 - only after a failure
+
+    return intent.load(session.root, session.stack).limits.unavailable_ttl_min
+
+
+def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
+    """Return a plan that goes on from `failed` without the marked places, approved where the approval covers it."""
+    from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
+
+    session, store = job.session, job.store
+    inputs = deciding.read_inputs(session, job.telemetry)
+    stands = replace(ask_stack(session, store), previous=failed)
+    seen = observed(session, store, stands, (inputs.intent.fleet.region, now()))
+    peers = deciding.peer_tables(store, inputs.intent)
+    outcome = deciding.make_plan(session, inputs, deciding.make_world(session, stands, seen, now(), peers))
+    if outcome.plan is None:
+        raise CommandError(f"EC2 has no capacity, and {infeasible_text(outcome.infeasible)}")
+    made = outcome.plan
+    keep(session, store, made)
+    for table in peers:
+        store.put_peers(table)
+    step = inputs.intent.limits.approval.automatic_budget_step_usd_per_hour
+    reasons = beyond_approval(approved, made, seen, step)
+    if reasons:
+        raise CommandError(
+            "EC2 has no capacity; the plan that avoids it is more than what was approved:\n"
+            + "".join(f"    {reason}\n" for reason in reasons)
+            + f"    Read it with ecm review, then: ecm approve {made.digest} --stack {made.stack}",
+            Code.REVIEW,
+        )
+    why = f"within the approval of {approved.digest}: no capacity"
+    approve_plan(session, store, stands, (made.digest, session.who, why))
+    return made
+
+
+def _first_error(outcome: Outcome) -> str:
+    return outcome.errors[0].message.splitlines()[0] if outcome.errors else f"exit code {outcome.exit_code}"
+
+
+def _failure(plan: Plan, outcome: Outcome) -> str:
+    if outcome.locked:
+        return f"stack {plan.stack} is locked by another run of Pulumi; wait for it, or run: pulumi cancel"
+    if outcome.result == "cancelled":
+        return f"interrupted: part of plan {plan.serial} may run; finish it with: ecm up --stack {plan.stack}"
+    told = [f"    {d.message}" for d in outcome.errors if d.urn] or [f"    {d.message}" for d in outcome.errors]
+    said = "\n".join(told[:5]) or f"    {outcome.output[-2000:]}"
+    return f"Pulumi could not apply plan {plan.serial} ({plan.digest}):\n{said}"

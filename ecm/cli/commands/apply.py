@@ -1,0 +1,84 @@
+"""`ecm preview` and `ecm up`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ecm.cli.applying import Job, apply, approved_plan, check_ready
+from ecm.cli.commands.decide import Telemetry
+from ecm.cli.exits import Code, CommandError
+from ecm.cli.progress import engine_progress
+from ecm.cli.session import Session, now
+from ecm.cli.standing import ask_stack, engine_stack
+from ecm.engine import Options, Outcome
+
+_NODES = ("aws:ec2/instance:Instance",)
+_LEASE_MIN = 60
+"""Longer than any `up`; a dead run blocks the stack for no longer."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(epilog="\b\nExample:\n  ecm preview --stack prod")(preview)
+    app.command(epilog="\b\nExample:\n  ecm up --stack prod")(up)
+
+
+def preview(
+    ctx: typer.Context,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read what stands first.")] = False,
+) -> None:
+    """Show what Pulumi would do with the approved plan. Changes nothing."""
+    session: Session = ctx.obj
+    store = session.store()
+    stack = engine_stack(session)
+    plan = approved_plan(session, store)
+    check_ready(plan, ask_stack(session, store))
+    stack.select(create=True)
+    with engine_progress(session.err, "preview") as listen:
+        outcome = stack.preview(Options(refresh=refresh), on_progress=listen)
+    if not outcome.ok:
+        told = "\n".join(f"    {d.message}" for d in outcome.errors) or f"    {outcome.output[-2000:]}"
+        raise CommandError(f"the preview failed:\n{told}")
+    if session.as_json:
+        steps = [step.model_dump(mode="json") for step in outcome.changes]
+        session.emit({"plan": plan.digest, "counts": dict(outcome.counts), "changes": steps})
+    else:
+        show_outcome(session.out, outcome)
+    raise typer.Exit(Code.CHANGES if outcome.changes else Code.DONE)
+
+
+def show_outcome(out: Console, outcome: Outcome) -> None:
+    """Print the engine's counts, and each node that comes, changes or goes."""
+    for step in outcome.changes:
+        if step.type in _NODES:
+            out.print(f"  {step.op:<18} {step.name}", markup=False)
+    counted = ", ".join(f"{count} {op}" for op, count in outcome.counts) or "no resources"
+    out.print(f"{outcome.command}: {counted} ({outcome.duration_s} s)", markup=False)
+
+
+def up(
+    ctx: typer.Context,
+    telemetry: Telemetry = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read what stands first, and mend it.")] = False,
+) -> None:
+    """Apply the approved plan with Pulumi. Where EC2 has no capacity, go on within the approval without that place."""
+    session: Session = ctx.obj
+    store = session.store()
+    stack = engine_stack(session)
+    plan = approved_plan(session, store)
+    stands = ask_stack(session, store)
+    check_ready(plan, stands)
+    with store.lock(owner=f"{session.who} (process {os.getpid()})", now=now(), minutes=_LEASE_MIN):
+        stack.select(create=True)
+        applied, outcome = apply(Job(session, store, stack, telemetry, refresh), plan)
+    if session.as_json:
+        session.emit({"applied": applied.digest, "serial": applied.serial, "counts": dict(outcome.counts)})
+        return
+    show_outcome(session.out, outcome)
+    session.out.print(
+        f"applied plan {applied.serial}: {applied.digest}\nnext: ecm verify --stack {session.stack}", markup=False
+    )

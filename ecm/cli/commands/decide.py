@@ -1,0 +1,175 @@
+"""`ecm plan`, `ecm approve`, `ecm review`, `ecm explain`."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from ecm.cli.approval import approve_plan
+from ecm.cli.exits import OF_DECISION, Code, CommandError
+from ecm.cli.keeping import infeasible_text, keep
+from ecm.cli.session import Session, now
+from ecm.cli.standing import engine_stack, observed, standing
+from ecm.cli.tables import explanation_tables, plan_summary
+from ecm.engine import EngineError, MissingPulumi
+from ecm.model.base import canonical
+from ecm.model.plan import Plan
+from ecm.review import Context, explain, markdown
+from ecm.store import Store
+
+Telemetry = Annotated[Path | None, typer.Option("--telemetry", help="CSV or Parquet; else .ecm/telemetry/<stack>.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask neither Pulumi nor AWS; go by the journal.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(epilog="\b\nExample:\n  ecm plan --stack prod --telemetry load.parquet --as-of 2026-11-18T12:00Z")(plan)
+    app.command(epilog='\b\nExample:\n  ecm approve latest --stack prod --why "campaign on Friday"')(approve)
+    app.command(epilog="\b\nExample:\n  ecm review --stack prod --output plan.md")(review)
+    app.command("explain", epilog="\b\nExample:\n  ecm explain corp-in --stack prod")(explain_subject)
+
+
+def parse_time(text: str | None) -> datetime:
+    """Return the moment that `--as-of` names, or now; CommandError when it has no time zone."""
+    if text is None:
+        return now()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"--as-of {text!r}: write a time such as 2026-11-18T12:00Z", Code.USAGE) from None
+    if moment.tzinfo is None:
+        raise CommandError(f"--as-of {text!r}: add the time zone, such as {text}Z", Code.USAGE)
+    return moment
+
+
+def plan(
+    ctx: typer.Context,
+    telemetry: Telemetry = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Decide as at this time (reproducible).")] = None,
+    offline: Offline = False,
+) -> None:
+    """Decide how many nodes each tier needs before the load arrives, and keep that as a plan. Changes nothing."""
+    session: Session = ctx.obj
+    moment = parse_time(as_of)
+    from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
+
+    inputs = deciding.read_inputs(session, telemetry)
+    store = session.store()
+    peers = deciding.peer_tables(store, inputs.intent)
+    stands = standing(session, store, offline=offline)
+    seen = observed(session, store, stands, (inputs.intent.fleet.region, moment))
+    world = deciding.make_world(session, stands, seen, moment, peers)
+    outcome = deciding.make_plan(session, inputs, world)
+    if outcome.plan is None:
+        raise CommandError(infeasible_text(outcome.infeasible))
+    nothing = outcome.nothing_to_do and not stands.unfinished and outcome.plan.verdict.passed
+    if not nothing:
+        keep(session, store, outcome.plan)
+        for table in peers:
+            store.put_peers(table)
+    if seen is not None:
+        store.set_observed(seen)
+    _report(session, outcome.plan, nothing=nothing)
+
+
+def _report(session: Session, made: Plan, *, nothing: bool) -> None:
+    code = Code.DONE if nothing else OF_DECISION[made.verdict.decision]
+    if session.as_json:
+        session.emit({"digest": None if nothing else made.digest, "nothing_to_do": nothing, "plan": _data(made)})
+    else:
+        plan_summary(session.out, made, nothing=nothing)
+    raise typer.Exit(code)
+
+
+def _data(made: Plan) -> object:
+    return json.loads(canonical(made))
+
+
+def approve(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="DIGEST|latest", help="The plan, or its first digits.")] = "latest",
+    why: Annotated[str, typer.Option("--why", help="For the journal.")] = "",
+    who: Annotated[str | None, typer.Option("--who", help="For the journal; else the user.")] = None,
+    offline: Offline = False,
+) -> None:
+    """Approve a plan: its digest goes into the stack's configuration, who and why into the journal."""
+    session: Session = ctx.obj
+    store = session.store()
+    digest = store.find_plan(name)
+    stands = standing(session, store, offline=offline)
+    path = approve_plan(session, store, stands, (digest, who or session.who, why))
+    shown = path.relative_to(session.root)
+    if session.as_json:
+        session.emit({"approved": digest, "file": str(shown)})
+        return
+    session.out.print(f"approved {digest}\nwritten to {shown}; next: ecm up --stack {session.stack}", markup=False)
+
+
+def review(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="DIGEST|latest")] = "latest",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the Markdown to this file.")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Add the engine's own preview (approved plan).")] = False,
+    offline: Offline = False,
+) -> None:
+    """Report a plan in Markdown: the verdict first, then nodes, headroom, zone loss, cost, changes and why."""
+    session: Session = ctx.obj
+    store = session.store()
+    chosen = store.plan(store.find_plan(name))
+    approved = session.settings.approved
+    counts = _preview_counts(session) if preview and approved == chosen.digest else None
+    applied, known = _applied(session, store, offline=offline)
+    context = Context(now=now(), approved=approved, applied=applied, applied_known=known, preview=counts)
+    if session.as_json:
+        session.emit({"digest": chosen.digest, "plan": _data(chosen)})
+        return
+    text = markdown(chosen, context)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        session.out.print(f"wrote {output}", markup=False)
+    elif session.out.is_terminal:
+        session.out.print(Markdown(text))
+    else:
+        session.out.out(text, end="")
+
+
+def _applied(session: Session, store: Store, *, offline: bool) -> tuple[str | None, bool]:
+    """Return what is applied and whether that is known; a report must not fail because nobody can be asked."""
+    try:
+        return standing(session, store, offline=offline).applied, True
+    except EngineError as error:
+        session.note(f"what is applied is not known: {error}")
+        return None, False
+
+
+def _preview_counts(session: Session) -> tuple[tuple[str, int], ...] | None:
+    try:
+        outcome = engine_stack(session).preview()
+    except MissingPulumi as error:
+        session.note(f"the engine's preview is missing: {error}")
+        return None
+    return outcome.counts if outcome.ok else None
+
+
+def explain_subject(
+    ctx: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="SLOT|TIER|CHAIN|APPLICATION")],
+    name: Annotated[str, typer.Option("--plan", metavar="DIGEST|latest")] = "latest",
+) -> None:
+    """Say why a part of a plan is as it is: each number with the constraint that bound it."""
+    session: Session = ctx.obj
+    store = session.store()
+    found = explain(store.plan(store.find_plan(name)), subject)
+    if session.as_json:
+        rows = [
+            {"subject": e.subject, "notes": e.notes, "numbers": [b.model_dump(mode="json") for b in e.numbers]}
+            for e in found
+        ]
+        session.emit(rows)
+        return
+    explanation_tables(session.out, found)

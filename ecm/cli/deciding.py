@@ -1,0 +1,66 @@
+"""Plans and forecasts from files: the part of the command line that loads the scientific libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ecm import forecast, intent, telemetry
+from ecm.cli.paths import telemetry_path
+from ecm.cli.session import Session
+from ecm.cli.standing import Standing
+from ecm.intent import Intent
+from ecm.model.demand import DemandHistory, Forecast
+from ecm.model.observed import Observed
+from ecm.model.rendered import PeerTable
+from ecm.pipeline import Outcome, World, decide
+from ecm.store import Store
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything people wrote and everything that was measured."""
+
+    intent: Intent
+    history: DemandHistory
+
+
+def read_inputs(session: Session, given: Path | None) -> Inputs:
+    """Return the stack's intent and its telemetry."""
+    wanted = intent.load(session.root, session.stack)
+    return Inputs(wanted, telemetry.read(telemetry_path(session, given), fleet=wanted.fleet))
+
+
+def make_forecast(inputs: Inputs, as_of: datetime) -> Forecast:
+    """Return the forecast that a plan of this moment would rest on."""
+    limits = inputs.intent.limits
+    return forecast.predict(
+        inputs.history, inputs.intent.fleet, as_of=as_of, lead_min=limits.lead_min, hold_min=limits.hold_min
+    )
+
+
+def make_plan(session: Session, inputs: Inputs, world: World) -> Outcome:
+    """Return what the pipeline decides in `world`."""
+    with session.err.status("forecast, size, assign, plan, guard, render"):
+        return decide(inputs.intent, inputs.history, world)
+
+
+def make_world(
+    session: Session, stands: Standing, seen: Observed | None, as_of: datetime, peers: tuple[PeerTable, ...]
+) -> World:
+    """Return what a decision takes from outside the files that people write."""
+    return World(
+        as_of=as_of,
+        observed=seen,
+        previous=stands.previous,
+        basis=stands.applied,
+        peers=peers,
+        templates=session.root / "templates",
+    )
+
+
+def peer_tables(store: Store, wanted: Intent) -> tuple[PeerTable, ...]:
+    """Return the clients of every VPN that has some, sorted by VPN."""
+    tables = (store.clients(vpn) for vpn in sorted(wanted.fleet.vpns, key=lambda v: v.id))
+    return tuple(table for table in tables if table is not None)
