@@ -126,8 +126,12 @@ def _frame(path: Path) -> pd.DataFrame:
 def _numbers(column: pd.Series[str], name: str, file: str) -> npt.NDArray[np.float64]:
     """Return the column as floats, empty cells as NaN; infinity and text are errors."""
     numbers: npt.NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(
-        dtype=np.float64, na_value=np.nan
+        dtype=np.float64, na_value=np.nan, copy=True
     )
+    if not pd.api.types.is_numeric_dtype(column):
+        # pandas parses text to within one unit in the last place; the same number in CSV and Parquet is to be the same
+        parsed = ~np.isnan(numbers)
+        numbers[parsed] = column.to_numpy(dtype=object)[parsed].astype(np.float64)
     bad = (np.isnan(numbers) & column.notna().to_numpy(dtype=bool)) | np.isinf(numbers)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

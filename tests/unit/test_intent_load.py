@@ -57,8 +57,8 @@ def test_the_examples_load(stack: str) -> None:
 
 def test_limits_of_a_stack_lie_over_those_of_all_stacks() -> None:
     dev, prod = load(ROOT, "dev").limits, load(ROOT, "prod").limits
-    assert dev.budget_usd_per_hour == 2_000_000
-    assert prod.budget_usd_per_hour == 25_000_000
+    assert dev.budget_usd_per_hour == 15_000_000
+    assert prod.budget_usd_per_hour == 150_000_000
     assert not prod.approval.additive_automatic
     assert dev.approval.additive_automatic
     assert dev.lead == prod.lead
