@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from ecm.model.base import Frozen, Mbps, Name, Text, UtcTime
+from ecm.model.base import Frozen, Mbps, Name, Text, UtcTime, canonical_json, digest_bytes
 
 
 def _readonly(values: object) -> npt.NDArray[np.float64]:
@@ -75,6 +75,12 @@ class DemandHistory(Frozen):
         if tuple(sorted(self.applications)) != self.applications:
             raise ValueError("applications must be sorted")
         return self
+
+    @property
+    def digest(self) -> str:
+        """Digest of the grid, its names and its values."""
+        names = canonical_json(self.model_dump(mode="json", exclude={"mbps"}))
+        return digest_bytes(names + np.ascontiguousarray(self.mbps).tobytes())
 
     @property
     def end(self) -> UtcTime:
