@@ -24,7 +24,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-async def _serve(args: argparse.Namespace) -> None:
+async def _serve(args: argparse.Namespace, engine: int) -> None:
     import grpc.aio  # noqa: PLC0415 - after the signal handlers: these imports take a noticeable time
 
     from .children import Children  # noqa: PLC0415
@@ -43,7 +43,7 @@ async def _serve(args: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    await _until(over, os.getppid())
+    await _until(over, engine)
     await children.stop_all()
     await server.stop(0)
 
@@ -59,10 +59,13 @@ async def _until(over: asyncio.Event, engine: int) -> None:
 
 def main() -> None:
     """Serve until the engine goes away or a signal comes; neither is an error."""
+    engine = os.getppid()  # first of all: later it may already have died, and its successor never does
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        asyncio.run(_serve(_arguments(sys.argv[1:])))
+        asyncio.run(_serve(_arguments(sys.argv[1:]), engine))
+    except BrokenPipeError:
+        os._exit(0)  # nobody reads the port: the engine is gone
     except ImportError as error:
         sys.exit(f"pulumi-language-python: {error}")
     # gRPC's threads can hold up an ordinary exit for seconds; nothing is left to save.
