@@ -62,7 +62,9 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
 ShapeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)?\.[a-z0-9-]+$", max_length=32)]
-SlotId = Annotated[str, StringConstraints(pattern=r"^[a-z](?:-?[a-z0-9]){0,23}/[a-z]{2}(?:-[a-z]+)+-[0-9][a-z]/[0-9]{1,2}$")]
+SlotId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z](?:-?[a-z0-9]){0,23}/[a-z]{2}(?:-[a-z]+)+-[0-9][a-z]/[0-9]{1,2}$")
+]
 """A node's place, `tier/az/index`."""
 HostName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253)

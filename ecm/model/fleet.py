@@ -44,6 +44,8 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 def _ordered_ports(text: str) -> str:
     first, _, last = text.partition("/")[2].partition("-")
     if not 1 <= int(first) <= int(last or first) <= 65_535:
