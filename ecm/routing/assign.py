@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ecm.model.base import Frozen, Name
+from ecm.model.base import MICRO, Frozen, Name
 from ecm.model.fleet import Application, Chain, Fleet
 from ecm.model.policy import Limits, OnViolation, QosProfile
 from ecm.model.refusal import Infeasible, Rejected
@@ -35,7 +35,7 @@ class Assignment(Frozen):
     bound_usd_micro: int
     """No assignment costs less than this; equal to the cost when the search was exhaustive."""
     rejected: tuple[tuple[Name, Rejected], ...]
-    """(application, chain and requirement that kept it out)."""
+    """(application, chain and the requirement that kept it out, or what it would have cost more)."""
     violated: tuple[tuple[Name, Rejected], ...]
     """(application, requirement that its chain misses), where the profile allows a fallback."""
 
@@ -98,6 +98,7 @@ def assign(vpn: str, routes: Routes, tier_cost: TierCost) -> Assignment | Infeas
         assert search.blocked is not None  # noqa: S101 - without a refusal every leaf is a solution
         return search.blocked
     pairs = [(app, option) for (app, _), option in zip(options, search.best, strict=True)]
+    rejected += _dearer(search, {app: option.chain for app, option in pairs})
     return Assignment(
         vpn=vpn,
         chains=tuple((app, option.chain) for app, option in pairs),
@@ -154,9 +155,7 @@ def _descend(search: _Search, *, depth: int, chosen: tuple[Option, ...], cost: i
 
 def _step(search: _Search, application: str, chain: str) -> tuple[int, dict[str, frozenset[str]]] | Infeasible:
     """Return what taking `chain` adds to the cost, and the new load of its tiers."""
-    moved = search.routes.previous.get(application, chain) != chain
-    added = search.routes.traffic_usd_micro[application, chain]
-    added += search.routes.limits.churn_usd_per_application if moved else 0
+    added = _own_cost(search, application, chain)
     load: dict[str, frozenset[str]] = {}
     for tier in search.chains[chain].tiers:
         before = search.load.get(tier, frozenset())
@@ -167,6 +166,52 @@ def _step(search: _Search, application: str, chain: str) -> tuple[int, dict[str,
         was = search.tier_cost(tier, before) if before else 0
         added += now - (was if isinstance(was, int) else 0)
     return added, load
+
+
+def _dearer(search: _Search, chosen: dict[str, str]) -> list[tuple[str, Rejected]]:
+    """Return what each other chain that may be taken would cost more, everything else left as it is."""
+    found: list[tuple[str, Rejected]] = []
+    for application, options in search.options:
+        for option in options:
+            if option.chain == chosen[application]:
+                continue
+            total = _total(search, {**chosen, application: option.chain})
+            more = total.relaxation if isinstance(total, Infeasible) else f"{(total - search.best_cost) / MICRO:+.4f}"
+            found.append(
+                (
+                    application,
+                    Rejected(
+                        candidate=f"chain {option.chain}",
+                        requirement="cost in USD/h",
+                        have=f"not to be had: {more}" if isinstance(total, Infeasible) else more,
+                        need="the least",
+                    ),
+                )
+            )
+    return found
+
+
+def _total(search: _Search, chains: dict[str, str]) -> int | Infeasible:
+    """Return the cost of a whole assignment."""
+    load: dict[str, frozenset[str]] = {}
+    total = 0
+    for application, chain in chains.items():
+        total += _own_cost(search, application, chain)
+        for tier in search.chains[chain].tiers:
+            load[tier] = load.get(tier, frozenset()) | {application}
+    for tier, applications in load.items():
+        cost = search.tier_cost(tier, applications)
+        if isinstance(cost, Infeasible):
+            return cost
+        total += cost
+    return total
+
+
+def _own_cost(search: _Search, application: str, chain: str) -> int:
+    """Return what taking `chain` costs apart from nodes: traffic between its tiers, and the churn of a move."""
+    routes = search.routes
+    moved = routes.previous.get(application, chain) != chain
+    return routes.traffic_usd_micro[application, chain] + (routes.limits.churn_usd_per_application if moved else 0)
 
 
 def _unserved(application: Application, refused: list[Rejected]) -> Infeasible:
