@@ -127,9 +127,7 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     if outcome.plan is None:
         raise CommandError(f"EC2 has no capacity, and {infeasible_text(outcome.infeasible)}")
     made = outcome.plan
-    keep(session, store, made)
-    for table in peers:
-        store.put_peers(table)
+    keep(session, store, made, peers)
     step = inputs.intent.limits.approval.automatic_budget_step_usd_per_hour
     reasons = beyond_approval(approved, made, seen, step)
     if reasons:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from ecm.cli.session import Session, now
 from ecm.model.plan import Plan
 from ecm.model.refusal import Infeasible
+from ecm.model.rendered import PeerTable
 from ecm.store import EntryKind, Store
 
 
-def keep(session: Session, store: Store, made: Plan) -> str:
-    """Keep `made` in the store and the journal, and return its digest."""
+def keep(session: Session, store: Store, made: Plan, peers: tuple[PeerTable, ...]) -> str:
+    """Keep the peer tables, then `made`, then the journal's entry of it, and return its digest."""
+    for table in peers:
+        store.put_peers(table)
     digest = store.put_plan(made)
     verdict = made.verdict.decision.value
     store.record(EntryKind.PLANNED, at=now(), plan=digest, who=session.who, why=f"serial {made.serial}: {verdict}")

@@ -37,6 +37,8 @@ def plan_summary(out: Console, plan: Plan, *, nothing: bool) -> None:
         return
     colour, words = _VERDICTS[plan.verdict.decision]
     out.print(f"plan {plan.serial} of stack {plan.stack}: {words}", style=f"bold {colour}", markup=False)
+    if not plan.changes:
+        out.print("  it finishes what an earlier up began")
     for reason in plan.verdict.reasons:
         out.print(f"  {reason}", markup=False)
     for hit in plan.verdict.hits:

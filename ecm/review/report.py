@@ -53,7 +53,7 @@ def markdown(plan: Plan, context: Context) -> str:
 
 def _head(plan: Plan, context: Context) -> list[str]:
     verdict = plan.verdict
-    title = "nothing to do" if _nothing(plan) else _TITLES[verdict.decision]
+    title = "finishes what was begun" if _finishes(plan) else _TITLES[verdict.decision]
     lines = [f"# Plan {plan.serial} of stack {plan.stack}: {title}", ""]
     lines += [f"- {plain(reason)}" for reason in verdict.reasons]
     lines += [
@@ -81,7 +81,6 @@ def next_step(plan: Plan, context: Context) -> str:
             context.applied_known and applied == plan.digest,
             f"nothing: this plan is applied; check it with `ecm verify --stack {plan.stack}`",
         ),
-        (_nothing(plan), "nothing: what is applied is what is needed"),
         (
             decision is Decision.REFUSED,
             f"change what the limits above name, then {again}; approval does not lift a limit",
@@ -99,7 +98,8 @@ def next_step(plan: Plan, context: Context) -> str:
     return next(text for holds, text in cases if holds)
 
 
-def _nothing(plan: Plan) -> bool:
+def _finishes(plan: Plan) -> bool:
+    """Return whether the plan asks for nothing new: such a plan is kept only to finish an `up` that failed half-way."""
     return not plan.changes and plan.verdict.passed
 
 

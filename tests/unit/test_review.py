@@ -145,10 +145,11 @@ def test_text_cannot_break_out_of_a_cell(created: Plan) -> None:
     assert "<script>" not in report
 
 
-def test_nothing_to_do(created: Plan) -> None:
+def test_a_plan_without_changes_finishes_what_was_begun(created: Plan) -> None:
     plan = created.model_copy(update={"changes": (), "verdict": Verdict(decision=Decision.AUTOMATIC)})
     report = markdown(plan, Context(now=NOW))
-    assert report.startswith("# Plan 1 of stack prod: nothing to do")
+    assert report.startswith("# Plan 1 of stack prod: finishes what was begun")
+    assert f"**Next:** `ecm approve {plan.digest}" in report
     assert "## Changes\n\nNone." in report
 
 

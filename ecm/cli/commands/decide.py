@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markdown import Markdown
@@ -18,7 +18,7 @@ from ecm.cli.standing import engine_stack, observed, standing
 from ecm.cli.tables import explanation_tables, plan_summary
 from ecm.engine import EngineError, MissingPulumi
 from ecm.model.base import canonical
-from ecm.model.plan import Plan
+from ecm.model.plan import Decision, Plan
 from ecm.review import Context, explain, markdown
 from ecm.store import Store
 
@@ -68,16 +68,17 @@ def plan(
     if outcome.plan is None:
         raise CommandError(infeasible_text(outcome.infeasible))
     nothing = outcome.nothing_to_do and not stands.unfinished and outcome.plan.verdict.passed
+    if outcome.plan.verdict.decision is Decision.STALE:
+        _report(session, outcome.plan, nothing=False)
     if not nothing:
-        keep(session, store, outcome.plan)
-        for table in peers:
-            store.put_peers(table)
+        keep(session, store, outcome.plan, peers)
     if seen is not None:
         store.set_observed(seen)
     _report(session, outcome.plan, nothing=nothing)
 
 
-def _report(session: Session, made: Plan, *, nothing: bool) -> None:
+def _report(session: Session, made: Plan, *, nothing: bool) -> NoReturn:
+    """Print what was decided and end the command with its exit code."""
     code = Code.DONE if nothing else OF_DECISION[made.verdict.decision]
     if session.as_json:
         session.emit({"digest": None if nothing else made.digest, "nothing_to_do": nothing, "plan": _data(made)})
