@@ -55,7 +55,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     made = Stack(toolchain, project, "dev", env)
     made.select(create=True)
     yield made
-    assert processes(tmp_path) == [], "something outlived the test"
+    assert none_within(tmp_path, 5) == [], "something outlived the test"
 
 
 def processes(marker: Path) -> list[str]:
