@@ -1,0 +1,52 @@
+"""Fixtures of the end-to-end tests. A module is one scenario on one stack.
+
+Fixtures of a module are its steps: each returns a record of what was before and after it, so that a test reads a record
+and does not depend on which tests ran before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ecm.engine import MissingPulumi, Toolchain, locate
+from tests.e2e.project import Project, open_project
+
+Start = Callable[[str], Project]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each module's tests on one worker under `--dist loadgroup`: they share a stack."""
+    for item in items:
+        if "tests/e2e/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    try:
+        return locate(os.environ)
+    except MissingPulumi as missing:
+        if os.environ.get("ECM_REQUIRE_ENGINE"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def start(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Open projects of a stack; each is closed, with its AWS, after the module's last test."""
+    with contextlib.ExitStack() as opened:
+        yield lambda stack: opened.enter_context(open_project(tmp_path_factory.mktemp(stack), stack, toolchain))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests state about their data, such as by how much a trace was shifted."""
+    reports = (r for r in terminalreporter.getreports("passed") if r.when == "call")
+    stated = [text for report in reports for key, text in report.user_properties if key == "states"]
+    if stated:
+        terminalreporter.section("data")
+        for text in stated:
+            terminalreporter.write_line(str(text))
