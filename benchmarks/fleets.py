@@ -43,8 +43,11 @@ def intent_of(chains: int) -> Intent:
     return base.model_copy(update={"fleet": fleet, "limits": limits})
 
 
-def history_of(fleet: Fleet) -> DemandHistory:
-    """Return a generated history: a day and week cycle with noise, a level of its own for every application."""
+def history_of(fleet: Fleet, load: float = 1.0) -> DemandHistory:
+    """Return a generated history: a day and week cycle with noise, a level of its own for every application.
+
+    `load` multiplies all of it.
+    """
     applications = tuple(sorted(a.id for a in fleet.applications))
     vpns = {a.id: a.vpn for a in fleet.applications}
     steps = DAYS * 24 * 60 // INTERVAL_MIN
@@ -58,7 +61,7 @@ def history_of(fleet: Fleet) -> DemandHistory:
         start=AS_OF - timedelta(days=DAYS),
         applications=applications,
         vpns=tuple(vpns[a] for a in applications),
-        mbps=np.maximum(level * shape * noise, 0),
+        mbps=np.maximum(load * level * shape * noise, 0),
     )
 
 

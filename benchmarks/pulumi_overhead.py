@@ -1,0 +1,229 @@
+"""Preview and up with ECM against a bare program that declares the same resources directly, on one engine and one AWS.
+
+ECM's program reads the approved plan, checks it, renders the configuration of every node and declares components. The
+bare program (`benchmarks.bare_program`) is generated from what ECM's run declared: direct constructor calls in a
+compiled module, without components, plan, gate, rendering and outputs. Each run gets a fresh backend and a fresh
+embedded AWS; the two programs take turns in changing order, and the medians are compared. The time is the engine
+command's, from its start to its end, with the start of Python in it.
+
+    python -m benchmarks.pulumi_overhead [--quick]
+
+The last line is JSON with prod_preview_ratio, prod_up_ratio, nodes200_preview_ratio and nodes200_up_ratio (ECM's time
+over the bare time; at most 1.25 is asked for), and the seconds that they come from. `--quick` measures a smaller fleet
+under the same keys; `nodes` and `quick` say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bare_program import program, resources, statements
+from benchmarks.fleets import AS_OF, ROOT, history_of, intent_of
+from ecm import intent
+from ecm.engine import MissingPulumi, Outcome, Stack, Toolchain, locate
+from ecm.intent import Intent
+from ecm.model.plan import Plan
+from ecm.pipeline import World, decide
+from ecm.store import open_store
+from tools.standin.embedded import EmbeddedAws
+
+PROJECT = "endpoint-chain-manager"
+LOAD = 10
+"""Of the node fleet, in multiples of the usual history: tiers of 3 to 14 nodes."""
+FEWEST = 6
+"""Nodes that each VPN of the node fleet has at least: two in each of its three tiers."""
+RUNTIME = "runtime: {name: python, options: {toolchain: pip, virtualenv: .venv}}"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Pulumi project on disk and the configuration of its stack."""
+
+    name: str
+    project: Path
+    stack: str
+    config: Mapping[str, str]
+
+
+@dataclass
+class Times:
+    """Seconds of each command, one entry for each run."""
+
+    preview: list[float] = field(default_factory=list)
+    up: list[float] = field(default_factory=list)
+    destroy: list[float] = field(default_factory=list)
+
+    def median(self) -> dict[str, float]:
+        """Return the median of each command that was run."""
+        return {name: round(statistics.median(taken), 2) for name, taken in vars(self).items() if taken}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fleet: how often it is measured, and whether destroy is too."""
+
+    key: str
+    plan: Plan
+    repeats: int
+    destroys: bool
+
+
+class Bench:
+    """Runs programs on fresh backends and fresh embedded clouds below one folder."""
+
+    def __init__(self, toolchain: Toolchain, folder: Path) -> None:
+        self._toolchain = toolchain
+        self._folder = folder
+        self._runs = 0
+
+    def ecm(self, plan: Plan) -> Program:
+        """Keep `plan` in a store and approve it."""
+        store = self._folder / "store"
+        digest = open_store(str(store), stack=plan.stack, root=ROOT).put_plan(plan)
+        approval = {f"{PROJECT}:approvedPlan": digest, f"{PROJECT}:store": str(store)}
+        return self._program(f"{plan.stack}-ecm", plan, {"main": str(ROOT), **approval})
+
+    def bare(self, plan: Plan, state: Mapping[str, Any]) -> Program:
+        """Write the bare program of a deployed state; compiled, as a second run would find it."""
+        made = self._program(f"{plan.stack}-bare", plan, {})
+        (made.project / "__main__.py").write_text("import fleet  # noqa: F401\n")
+        (made.project / "fleet.py").write_text(program(resources(state)))
+        compileall.compile_dir(made.project, quiet=1)
+        return made
+
+    def _program(self, name: str, plan: Plan, settings: Mapping[str, str]) -> Program:
+        project = self._folder / name
+        project.mkdir()
+        main = f"main: {settings['main']}\n" if "main" in settings else ""
+        (project / "Pulumi.yaml").write_text(f"name: {PROJECT}\n{main}{RUNTIME}\n")
+        config = {key: value for key, value in settings.items() if key != "main"}
+        return Program(name, project, plan.stack, {"aws:region": plan.desired.region, **config})
+
+    @contextmanager
+    def stack(self, made: Program) -> Iterator[Stack]:
+        """Make an empty stack on an empty AWS."""
+        self._runs += 1
+        with EmbeddedAws(self._folder / f"aws-{self._runs}") as aws:
+            home = {"PULUMI_HOME": str(self._folder / "home")}
+            stack = Stack(self._toolchain, made.project, made.stack, {**os.environ, **aws.environment, **home})
+            stack.select(create=True)
+            for key, value in made.config.items():
+                stack.set_config(key, value)
+            yield stack
+
+    def measure(self, made: Program, times: Times, *, destroys: bool) -> dict[str, Any]:
+        """Time preview, up and, if asked, destroy; return the state after `up`."""
+        with self.stack(made) as stack:
+            times.preview.append(_timed(made, stack.preview))
+            times.up.append(_timed(made, stack.up))
+            state = stack.state()
+            if destroys:
+                times.destroy.append(_timed(made, stack.destroy))
+        last = " ".join(f"{name} {taken[-1]:.1f} s" for name, taken in vars(times).items() if taken)
+        print(f"{made.name:>12}: {len(resources(state))} resources, {last}", flush=True)
+        return state
+
+
+def _timed(made: Program, command: Callable[[], Outcome]) -> float:
+    started = time.perf_counter()
+    outcome = command()
+    taken = time.perf_counter() - started
+    if not outcome.ok:
+        raise SystemExit(f"{made.name}: {outcome.command} failed:\n{outcome.output[-4000:]}")
+    return taken
+
+
+def compare(bench: Bench, case: Case) -> dict[str, Any]:
+    """Measure one fleet with both programs in turns; return the ratios and the seconds."""
+    ecm, first = bench.ecm(case.plan), Times()
+    with bench.stack(ecm) as stack:
+        _timed(ecm, stack.preview)  # compiles ECM's modules and warms the caches of both
+    state = bench.measure(ecm, first, destroys=case.destroys)
+    bare, second = bench.bare(case.plan, state), Times()
+    _same(state, bench.measure(bare, second, destroys=case.destroys))
+    for number in range(1, case.repeats):
+        turns = ((bare, second), (ecm, first)) if number % 2 else ((ecm, first), (bare, second))
+        for made, times in turns:
+            bench.measure(made, times, destroys=case.destroys)
+    ours, theirs = first.median(), second.median()
+    return {
+        **{f"{case.key}_{name}_ratio": round(ours[name] / theirs[name], 3) for name in theirs},
+        case.key: {
+            "nodes": _nodes(case.plan),
+            "resources": len(resources(state)),
+            "repeats": case.repeats,
+            "ecm_seconds": ours,
+            "bare_seconds": theirs,
+        },
+    }
+
+
+def _same(ecm: Mapping[str, Any], bare: Mapping[str, Any]) -> None:
+    """End with an error unless both states declare the same: each type as often, each resource with the same inputs."""
+    kinds = [Counter(r["type"] for r in resources(state)) for state in (ecm, bare)]
+    if kinds[0] != kinds[1]:
+        raise SystemExit(f"the bare program declares something else: {kinds[0] - kinds[1]} {kinds[1] - kinds[0]}")
+    differing = set(statements(resources(ecm))) ^ set(statements(resources(bare)))
+    if differing:
+        raise SystemExit("the bare program declares something else:\n" + "\n".join(sorted(differing)[:10]))
+
+
+def _nodes(plan: Plan) -> int:
+    return sum(tier.nodes_after for tier in plan.tiers)
+
+
+def plan_of(asked: Intent, load: float = 1.0) -> Plan:
+    """Plan `asked` from nothing under a generated history, `load` times its usual level."""
+    history = history_of(asked.fleet, load)
+    outcome = decide(asked, history, World(as_of=AS_OF, templates=ROOT / "templates"))
+    if outcome.plan is None:
+        raise SystemExit("; ".join(i.message() for i in outcome.infeasible))
+    return outcome.plan
+
+
+def plan_with(nodes: int) -> Plan:
+    """Plan the smallest fleet of benchmarks.fleets that needs at least `nodes` nodes under a heavy load."""
+    low, high = 1, -(-nodes // FEWEST)  # VPNs
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _nodes(plan_of(intent_of(2 * middle), LOAD)) >= nodes else (middle + 1, high)
+    return plan_of(intent_of(2 * low), LOAD)
+
+
+def main() -> None:
+    """Measure both fleets and print the figures."""
+    parser = argparse.ArgumentParser(description="Preview and up of ECM against a bare Pulumi program.")
+    parser.add_argument("--quick", action="store_true", help="a small node fleet, few repeats, no destroy")
+    parser.add_argument("--nodes", type=int, help="nodes of the node fleet (200; 40 with --quick)")
+    parser.add_argument("--repeats", type=int, help="runs of each program (3; 1 with --quick)")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    nodes = arguments.nodes or (40 if quick else 200)
+    repeats = arguments.repeats or (1 if quick else 3)
+    try:
+        toolchain = locate(os.environ)
+    except MissingPulumi as missing:
+        raise SystemExit(str(missing)) from None
+    cases = [("prod", plan_of(intent.load(ROOT, "prod"))), ("nodes200", plan_with(nodes))]
+    figures: dict[str, Any] = {"quick": quick}
+    with tempfile.TemporaryDirectory(prefix="ecm-bench-") as folder:
+        bench = Bench(toolchain, Path(folder))
+        for key, plan in cases:
+            figures |= compare(bench, Case(key, plan, repeats, destroys=not quick))
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
