@@ -48,7 +48,7 @@ class Plugin:
     def urn(self, type_name: str, name: str) -> str:
         return f"urn:pulumi:test::standin::{type_name}::{name}"
 
-    def check(self, type_name: str, name: str, olds: dict[str, Any] | None = None, **news: Any) -> dict[str, Any]:
+    def check(self, type_name: str, name: str, olds: dict[str, Any] | None = None, /, **news: Any) -> dict[str, Any]:
         answer = self.stub.Check(
             provider_pb2.CheckRequest(
                 urn=self.urn(type_name, name), olds=encode(olds or {}), news=encode(news), randomSeed=SEED
@@ -58,14 +58,14 @@ class Plugin:
             raise CheckError("; ".join(f"{f.property}: {f.reason}" for f in answer.failures))
         return decode(answer.inputs)
 
-    def preview(self, type_name: str, name: str, **news: Any) -> dict[str, Any]:
+    def preview(self, type_name: str, name: str, /, **news: Any) -> dict[str, Any]:
         inputs = self.check(type_name, name, **news)
         request = provider_pb2.CreateRequest(urn=self.urn(type_name, name), properties=encode(inputs), preview=True)
         answer = self.stub.Create(request)
         assert answer.id == ""
         return decode(answer.properties)
 
-    def create(self, type_name: str, name: str, **news: Any) -> Resource:
+    def create(self, type_name: str, name: str, /, **news: Any) -> Resource:
         inputs = self.check(type_name, name, **news)
         request = provider_pb2.CreateRequest(urn=self.urn(type_name, name), properties=encode(inputs))
         answer = self.stub.Create(request)
@@ -113,9 +113,7 @@ class Plugin:
         )
         if not answer.id:
             return None
-        return Resource(
-            resource.type_name, resource.name, answer.id, decode(answer.inputs), decode(answer.properties)
-        )
+        return Resource(resource.type_name, resource.name, answer.id, decode(answer.inputs), decode(answer.properties))
 
     def delete(self, resource: Resource) -> None:
         self.stub.Delete(

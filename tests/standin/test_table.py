@@ -54,7 +54,17 @@ def _nested(annotation: Any, cls: type) -> type | None:
     """The argument class that an annotation names, if any."""
     text = str(annotation)
     module = sys.modules[cls.__module__.rsplit(".", 1)[0] if not cls.__module__.endswith("_inputs") else cls.__module__]
-    names = [word for word in text.replace("'", " ").replace("(", " ").replace(")", " ").replace("[", " ").replace("]", " ").replace(",", " ").split() if word.endswith("Args")]
+    names = [
+        word
+        for word in text.replace("'", " ")
+        .replace("(", " ")
+        .replace(")", " ")
+        .replace("[", " ")
+        .replace("]", " ")
+        .replace(",", " ")
+        .split()
+        if word.endswith("Args")
+    ]
     return getattr(module, names[0].rsplit(".", 1)[-1], None) if names else None
 
 
@@ -93,9 +103,7 @@ def test_every_output_is_a_real_output(type_name: str) -> None:
     kind = KINDS[type_name]
     cls = _resource(kind)
     real = {
-        getattr(value.fget, "_pulumi_name", name)
-        for name, value in vars(cls).items()
-        if isinstance(value, property)
+        getattr(value.fget, "_pulumi_name", name) for name, value in vars(cls).items() if isinstance(value, property)
     }
     assert set(kind.outputs) - real == set()
 
@@ -128,15 +136,16 @@ def test_functions_take_real_arguments(token: str) -> None:
     package = module.split("/")[0]
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     function = getattr(pulumi_aws if package == "index" else import_module(f"pulumi_aws.{package}"), snake)
-    real = {"".join(w.title() if i else w for i, w in enumerate(p.split("_"))) for p in inspect.signature(function).parameters}
+    real = {
+        "".join(w.title() if i else w for i, w in enumerate(p.split("_")))
+        for p in inspect.signature(function).parameters
+    }
     assert FUNCTIONS[token][0] <= real
 
 
 def test_provider_configuration_is_real() -> None:
     getters = {
-        getattr(v.fget, "_pulumi_name", n)
-        for n, v in vars(pulumi_aws.ProviderArgs).items()
-        if isinstance(v, property)
+        getattr(v.fget, "_pulumi_name", n) for n, v in vars(pulumi_aws.ProviderArgs).items() if isinstance(v, property)
     }
     assert CONFIG - getters == {"version"}
 

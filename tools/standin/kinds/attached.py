@@ -130,6 +130,7 @@ def _endpoint_seen(aws: Aws, endpoint: dict[str, Any]) -> Observed:
         "dnsEntries": entries,
         "cidrBlocks": [],
         "prefixListId": _service_list(aws, endpoint),
+        "policy": endpoint.get("PolicyDocument", ""),
         "tags": tag_map(endpoint.get("Tags")),
     }
 
@@ -235,6 +236,13 @@ VPC_ENDPOINT = Kind(
     rules=(_endpoint_fits,),
 )
 
+# The default format of version 2 records, from the VPC flow log reference.
+_LOG_FORMAT = " ".join(
+    f"${{{field}}}"
+    for field in (
+        "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+    ).split()
+)
 _LOGGED = {"vpcId": "VPC", "subnetId": "Subnet", "eniId": "NetworkInterface"}
 
 
@@ -258,7 +266,8 @@ def _log_create(aws: Aws, inputs: Inputs) -> Made:
     for failed in answer.get("Unsuccessful") or []:
         raise ClientError({"Error": failed["Error"]}, "CreateFlowLogs")
     id_ = answer["FlowLogIds"][0]
-    return Made(id_, {"arn": aws.arn("ec2", f"vpc-flow-log/{id_}")})
+    log_format = inputs.get("logFormat", _LOG_FORMAT)
+    return Made(id_, {"arn": aws.arn("ec2", f"vpc-flow-log/{id_}"), "logFormat": log_format})
 
 
 def _log_read(aws: Aws, id_: str, _state: Observed) -> Observed | None:

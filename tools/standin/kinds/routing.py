@@ -76,7 +76,7 @@ def _route_create(aws: Aws, inputs: Inputs) -> Made:
     aws.ec2.create_route(**_route_parameters(inputs))
     destination = inputs.get("destinationCidrBlock") or inputs["destinationPrefixListId"]
     id_ = f"r-{inputs['routeTableId']}{zlib.crc32(destination.encode())}"
-    return Made(id_, {"state": "active", "origin": "CreateRoute"})
+    return Made(id_, {"state": "active", "origin": "CreateRoute", "instanceId": "", "instanceOwnerId": ""})
 
 
 def _route_read(aws: Aws, _id: str, state: Observed) -> Observed | None:
@@ -84,8 +84,10 @@ def _route_read(aws: Aws, _id: str, state: Observed) -> Observed | None:
     for route in table["Routes"] if table else ():
         if all(state.get(name) == route.get(parameter) for name, parameter in _DESTINATIONS.items()):
             seen = {name: route.get(parameter, "") for name, parameter in _TARGETS.items()}
-            rest = {"state": route["State"], "origin": route["Origin"], "instanceId": route.get("InstanceId", "")}
-            return {**seen, **rest, "routeTableId": state["routeTableId"]}
+            rest = given(
+                route, state="State", origin="Origin", instanceId="InstanceId", instanceOwnerId="InstanceOwnerId"
+            )
+            return {"instanceId": "", "instanceOwnerId": "", **seen, **rest, "routeTableId": state["routeTableId"]}
     return None
 
 

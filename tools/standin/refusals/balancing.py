@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import moto.elbv2.models as balancing
-from moto.core.exceptions import ServiceException
 from moto.ec2.utils import random_eip_association_id
+from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from tools.standin.faults import ANY
@@ -23,7 +23,7 @@ OVERLAYS = Overlays()
 
 
 def _refuse(code: str, message: str) -> NoReturn:
-    raise ServiceException(code, message)
+    raise ELBClientError(code, message)
 
 
 def _hold(backend: Moto, balancer: Moto, mappings: list[dict[str, Any]]) -> None:
@@ -67,6 +67,16 @@ def _check_protocols(backend: Moto, protocol: str | None, actions: list[dict[str
                 f"Listener protocol '{protocol}' is not supported with a target group of protocol '{group.protocol}'"
             )
             _refuse("InvalidConfigurationRequest", words)
+
+
+@OVERLAYS.over(FakeTargetGroup, "register")
+def _register(original: Moto, self: Moto, targets: list[dict[str, Any]]) -> Moto:
+    """Moto registers instances that it has never seen."""
+    for target in targets:
+        instance = self.ec2_backend.get_instance_by_id(target["Id"]) if target["Id"].startswith("i-") else None
+        if target["Id"].startswith("i-") and (instance is None or instance.state != "running"):
+            _refuse("InvalidTarget", f"The following targets are not in a running state: '{target['Id']}'")
+    return original(self, targets)
 
 
 def _is_unhealthy(backend: Moto, instance_id: str) -> str | None:
@@ -148,12 +158,11 @@ def _create_listener(original: Moto, self: Moto, *args: Moto, **options: Moto) -
 
 
 @OVERLAYS.over(ELBv2Backend, "modify_listener")
-def _modify_listener(original: Moto, self: Moto, *args: Moto, **options: Moto) -> Moto:
-    """Moto knows no listener of a network load balancer but TCP here."""
-    protocol = options.get("protocol")
-    _check_protocols(self, protocol, options.get("actions") or [])
+def _modify_listener(original: Moto, self: Moto, arn: str, port: Moto, protocol: str | None, *rest: Moto) -> Moto:
+    """Moto knows no listener of a network load balancer but TCP here; the actions are the last argument."""
+    _check_protocols(self, protocol, rest[-1] or [])
     if protocol not in _NETWORK:
-        return original(self, *args, **options)
-    listener = original(self, *args, **{**options, "protocol": None})
+        return original(self, arn, port, protocol, *rest)
+    listener = original(self, arn, port, None, *rest)
     listener.protocol = protocol
     return listener

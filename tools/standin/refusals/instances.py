@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
+from moto.ec2.responses import instances as responses
 from moto.ec2.responses.instances import InstanceResponse
 
 from tools.standin.refusals.overlay import Moto, Overlays, refuse
@@ -21,6 +24,12 @@ def _modify_instance_attribute(original: Moto, self: Moto, instance_id: str, key
     if key in _WHEN_STOPPED and self.get_instance(instance_id).state != "stopped":
         refuse("IncorrectInstanceState", f"The instance '{instance_id}' is not in the 'stopped' state.")
     return original(self, instance_id, key, value)
+
+
+@OVERLAYS.over(responses, "parse_user_data")
+def _parse_user_data(original: Moto, value: Moto) -> Moto:
+    """Moto decodes the user data of ModifyInstanceAttribute and then wants it to be encoded still."""
+    return original(b64encode(value).decode() if isinstance(value, bytes) else value)
 
 
 @OVERLAYS.over(Instance, "prep_nics")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.route53.exceptions import Route53ClientError
 from moto.route53.models import FakeZone, Route53Backend
 
 from tools.standin.refusals.overlay import Moto, Overlays
@@ -23,11 +23,11 @@ def _check(zone: Moto, change_list: list[dict[str, Any]]) -> None:
         key = _key(record)
         words = f"[name='{key[0]}', type='{key[1]}', set identifier='{key[2]}']"
         if action == "CREATE" and key in there:
-            raise ServiceException(
+            raise Route53ClientError(
                 "InvalidChangeBatch", f"[Tried to create resource record set {words} but it already exists]"
             )
         if action == "DELETE" and key not in there:
-            raise ServiceException(
+            raise Route53ClientError(
                 "InvalidChangeBatch", f"[Tried to delete resource record set {words} but it was not found]"
             )
         there = there - {key} if action == "DELETE" else there | {key}
