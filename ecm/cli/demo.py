@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecm.cli.demo_world import STACK, an_interval_ago, embedded_aws, prepare, write_telemetry
+from ecm.cli.demo_world import CAMPAIGN_FACTOR, STACK, an_interval_ago, announce, embedded_aws, prepare, write_telemetry
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session, now
 from ecm.engine import MissingPulumi, locate
 
-CALM_MBPS: Final = 250
-BUSY_MBPS: Final = 1000
-"""Load per application before and after the rise."""
+LOAD_MBPS: Final = 250
+"""Present load per application."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class Step:
     says: str
     arguments: tuple[str, ...]
     codes: tuple[Code, ...] = (Code.DONE,)
+    before: Callable[[], None] | None = None
+    """What people do before it."""
 
 
 def run_demo(session: Session) -> int:
@@ -34,19 +35,19 @@ def run_demo(session: Session) -> int:
     start, at = time.monotonic(), now()
     folder = prepare(session.root, at)
     end = an_interval_ago(at)
-    calm, busy = (write_telemetry(folder, end, load) for load in (CALM_MBPS, BUSY_MBPS))
+    load = write_telemetry(folder, end, LOAD_MBPS)
     session.out.print(
-        f"The telemetry is generated, not measured: four weeks up to now, {CALM_MBPS} Mbit/s per application, and the "
-        f"same with {BUSY_MBPS} Mbit/s.\nThe AWS is an embedded one on this machine (moto); Pulumi's engine is the "
+        f"The telemetry is generated, not measured: four weeks up to now, now {LOAD_MBPS} Mbit/s per application, in a "
+        f"time zone where it is noon.\nThe AWS is an embedded one on this machine (moto); Pulumi's engine is the "
         f"real one.\nAll files: {folder}\n",
         markup=False,
     )
-    steps = story(calm, busy)
+    steps = story(load, lambda: announce(folder, at))
     try:
         locate(session.env)
     except MissingPulumi as error:
         session.out.print(f"{error}\nWithout it the demonstration shows what needs no Pulumi.\n", markup=False)
-        _play(session, folder, without_pulumi(calm))
+        _play(session, folder, without_pulumi(load))
         return int(Code.ERROR)
     with embedded_aws(session.root, folder) as variables, _environment(variables):
         _play(session, folder, steps)
@@ -55,37 +56,43 @@ def run_demo(session: Session) -> int:
     return int(Code.DONE)
 
 
-def story(calm: Path, busy: Path) -> tuple[Step, ...]:
-    """Return the steps: from nothing to a running stack, nothing left to do, then a rise of the load."""
+def story(load: Path, announce_campaign: Callable[[], None]) -> tuple[Step, ...]:
+    """Return the steps: from nothing to a stack that is as planned, then a campaign that raises the forecast."""
     proposed = (Code.CHANGES, Code.REVIEW)
-    first, second = ("--telemetry", str(calm)), ("--telemetry", str(busy))
+    given = ("--telemetry", str(load))
     return (
-        Step("What load is expected, with which uncertainty", ("forecast", *first)),
-        Step("How many nodes that takes: the plan changes nothing yet", ("plan", *first), proposed),
+        Step("What load is expected, with which uncertainty", ("forecast", *given)),
+        Step("How many nodes that takes: the plan changes nothing yet", ("plan", *given), proposed),
         Step("The report that a person reads", ("review", "--output", "plan-1.md")),
         Step("Why one tier is as it is", ("explain", "corp-in")),
         Step("A person approves; the digest goes into the stack's configuration", ("approve", "--why", "a demo")),
         Step("What Pulumi would do", ("preview",), (Code.CHANGES,)),
-        Step("Pulumi makes it so", ("up", *first)),
+        Step("Pulumi makes it so", ("up", *given)),
         Step("Does what runs match the plan?", ("verify",)),
-        Step("Planning again finds nothing to do", ("plan", *first)),
-        Step("The load rises fourfold: more nodes, before it arrives", ("plan", *second), proposed),
+        Step("Planning again finds nothing to do", ("plan", *given)),
+        Step(
+            f"A campaign of {CAMPAIGN_FACTOR} times the load is announced for half an hour on: the load is as it was, "
+            "the forecast rises",
+            ("forecast", *given),
+            before=announce_campaign,
+        ),
+        Step("More nodes, before the load arrives", ("plan", *given), proposed),
         Step("The report of the change", ("review", "--output", "plan-2.md")),
-        Step("Approved", ("approve", "--why", "the load rises")),
+        Step("Approved", ("approve", "--why", "the campaign")),
         Step("What Pulumi would do: only what is new", ("preview",), (Code.CHANGES,)),
-        Step("Pulumi adds the nodes and replaces none", ("up", *second)),
+        Step("Pulumi adds the nodes and replaces none", ("up", *given)),
         Step("Does what runs match the plan?", ("verify",)),
-        Step("Nothing left to do", ("plan", *second)),
+        Step("Nothing left to do", ("plan", *given)),
         Step("What happened", ("status",)),
-    )  # fmt: skip
+    )
 
 
-def without_pulumi(calm: Path) -> tuple[Step, ...]:
+def without_pulumi(load: Path) -> tuple[Step, ...]:
     """Return the steps that need no Pulumi."""
-    first = ("--telemetry", str(calm))
+    given = ("--telemetry", str(load))
     return (
-        Step("What load is expected, with which uncertainty", ("forecast", *first)),
-        Step("How many nodes that takes", ("plan", "--offline", *first), (Code.CHANGES, Code.REVIEW)),
+        Step("What load is expected, with which uncertainty", ("forecast", *given)),
+        Step("How many nodes that takes", ("plan", "--offline", *given), (Code.CHANGES, Code.REVIEW)),
         Step("The report that a person reads", ("review", "--offline", "--output", "plan-1.md")),
         Step("Why one tier is as it is", ("explain", "corp-in")),
     )
@@ -98,6 +105,8 @@ def _play(session: Session, folder: Path, steps: tuple[Step, ...]) -> None:
         shown = " ".join(argument.removeprefix(f"{folder}/") for argument in step.arguments)
         session.out.print(f"\n[bold]{number}/{len(steps)} {step.says}[/]\n[dim]$ ecm {shown} --stack {STACK}[/]")
         began = time.monotonic()
+        if step.before:
+            step.before()
         arguments = [str(folder / a) if a.endswith(".md") else a for a in step.arguments]
         code = run(["--root", str(folder), "--stack", STACK, *arguments])
         if code not in step.codes:

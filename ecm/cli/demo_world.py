@@ -26,14 +26,13 @@ INTERVAL_MIN: Final = 15
 DAYS: Final = 28
 _COPIED: Final = ("Pulumi.yaml", "__main__.py", "stacks", "policies", "templates")
 _STANDIN: Final = "tools.standin"
-_BUDGET_USD: Final = 500
+CAMPAIGN_FACTOR: Final = 3
 
 
 def prepare(root: Path, at: datetime) -> Path:
     """Make the work folder afresh, a copy of the example stack, and return it.
 
-    Two things differ from the example, so that the story is the same at any hour: the office stands where it is noon,
-    and the budget is no obstacle.
+    One thing differs from the example, so that the story is the same at any hour: the office stands where it is noon.
     """
     folder = root / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -46,8 +45,19 @@ def prepare(root: Path, at: datetime) -> Path:
     if (root / ".venv").exists():
         (folder / ".venv").symlink_to((root / ".venv").resolve())
     _edit(folder / "stacks" / f"{STACK}.fleet.yaml", _noon_here(at))
-    _edit(folder / "policies" / "limits.yaml", {"stacks": {STACK: {"budget_usd_per_hour": _BUDGET_USD}}})
     return folder
+
+
+def announce(folder: Path, at: datetime) -> None:
+    """Write a campaign of the next hours into the fleet file, in the place of the example's event."""
+    campaign = {
+        "id": "campaign",
+        "kind": "campaign",
+        "start": (at + timedelta(minutes=30)).isoformat(timespec="minutes"),
+        "end": (at + timedelta(hours=6)).isoformat(timespec="minutes"),
+        "expected_factor": CAMPAIGN_FACTOR,
+    }
+    _edit(folder / "stacks" / f"{STACK}.fleet.yaml", {"events": [campaign]})
 
 
 def _noon_here(at: datetime) -> dict[str, object]:

@@ -11,8 +11,10 @@ import pytest
 
 from ecm import intent
 from ecm.cli.demo import story
-from ecm.cli.demo_world import STACK, an_interval_ago, prepare, write_telemetry
+from ecm.cli.demo_world import STACK, an_interval_ago, announce, prepare, write_telemetry
 from ecm.cli.exits import Code, CommandError
+from ecm.forecast import predict
+from ecm.telemetry import read
 from tests.cli import ROOT, Project
 
 
@@ -56,12 +58,29 @@ def test_outside_a_clone_it_says_so(project: Project) -> None:
 
 
 def test_the_story_ends_where_it_should(clone: Project) -> None:
-    steps = story(clone.root / "a", clone.root / "b")
+    steps = story(clone.root / "a", lambda: None)
     commands = [step.arguments[0] for step in steps]
     assert commands[:9] == ["forecast", "plan", "review", "explain", "approve", "preview", "up", "verify", "plan"]
     assert steps[8].codes == (Code.DONE,)
-    assert commands[9:16] == ["plan", "review", "approve", "preview", "up", "verify", "plan"]
-    assert steps[15].codes == (Code.DONE,)
+    assert commands[9:17] == ["forecast", "plan", "review", "approve", "preview", "up", "verify", "plan"]
+    assert steps[9].before is not None
+    assert steps[16].codes == (Code.DONE,)
+
+
+def test_the_campaign_raises_the_forecast_and_not_the_load(clone: Project) -> None:
+    at = datetime(2026, 11, 18, 9, 7, tzinfo=UTC)
+    folder = prepare(clone.root, at)
+    load = read(write_telemetry(folder, an_interval_ago(at), 250), fleet=intent.load(folder, STACK).fleet)
+
+    def peak() -> int:
+        fleet = intent.load(folder, STACK).fleet
+        found = predict(load, fleet, as_of=at, lead_min=25, hold_min=120)
+        return sum(a.window_p90_mbps for a in found.applications)
+
+    before = peak()
+    announce(folder, at)
+    assert before < 700
+    assert peak() > 2.5 * before
 
 
 def test_without_pulumi_it_shows_what_needs_none(clone: Project) -> None:

@@ -15,6 +15,7 @@ from ecm.cli.progress import engine_progress
 from ecm.cli.session import Session, now
 from ecm.cli.standing import ask_stack, engine_stack
 from ecm.engine import Options, Outcome
+from ecm.model.plan import Plan
 
 _NODES = ("aws:ec2/instance:Instance",)
 _LEASE_MIN = 60
@@ -37,6 +38,7 @@ def preview(
     stack = engine_stack(session)
     plan = approved_plan(session, store)
     check_ready(plan, ask_stack(session, store))
+    _check_credentials(plan)
     stack.select(create=True)
     with engine_progress(session.err, "preview") as listen:
         outcome = stack.preview(Options(refresh=refresh), on_progress=listen)
@@ -49,6 +51,13 @@ def preview(
     else:
         show_outcome(session.out, outcome)
     raise typer.Exit(Code.CHANGES if outcome.changes else Code.DONE)
+
+
+def _check_credentials(plan: Plan) -> None:
+    """Refuse to begin without AWS credentials, before the stack, its file or the journal is written."""
+    from ecm.aws import open_session  # noqa: PLC0415 - boto3 only where AWS is asked
+
+    open_session(plan.desired.region)
 
 
 def show_outcome(out: Console, outcome: Outcome) -> None:
@@ -72,6 +81,7 @@ def up(
     plan = approved_plan(session, store)
     stands = ask_stack(session, store)
     check_ready(plan, stands)
+    _check_credentials(plan)
     with store.lock(owner=f"{session.who} (process {os.getpid()})", now=now(), minutes=_LEASE_MIN):
         stack.select(create=True)
         applied, outcome = apply(Job(session, store, stack, telemetry, refresh), plan)
