@@ -75,13 +75,13 @@ _CALLS = (
 def account(aws: EmbeddedAws) -> set[tuple[str, str]]:
     """(kind, identity) of everything that the account holds.
 
-    Instances that are terminated and endpoints that are deleted are gone: EC2 only still tells of them.
+    Instances that are terminated, endpoints and prefix lists that are deleted are gone: EC2 only still tells of them.
     """
     found = {
         (rows, row[identity])
         for service, call, rows, identity in _CALLS
         for row in getattr(aws.client(service), call)()[rows]
-        if row.get("State") != "deleted"
+        if row.get("State") not in {"deleted", "delete-complete"}
     }
     found |= {("Instances", i["InstanceId"]) for i in instances(aws) if i["State"]["Name"] != "terminated"}
     return found

@@ -24,7 +24,7 @@ import yaml
 
 from ecm import intent
 from ecm.cli.main import run
-from ecm.engine import Options, Outcome, Stack, Toolchain
+from ecm.engine import CommandFailed, Options, Outcome, Stack, Toolchain
 from ecm.model.plan import Plan
 from ecm.model.report import Report
 from ecm.store import Store, open_store
@@ -185,7 +185,12 @@ class Project:
 
     def snapshot(self) -> Snapshot:
         """What the engine's state has."""
-        return Snapshot.of(self.engine.state() if self.engine.exists() else {})
+        try:
+            return Snapshot.of(self.engine.state())
+        except CommandFailed as error:
+            if "no stack named" not in str(error):
+                raise
+            return Snapshot({})
 
     def no_change(self) -> Outcome:
         """Run plain `pulumi preview --expect-no-changes`."""

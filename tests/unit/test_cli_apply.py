@@ -105,6 +105,8 @@ class World:
 @pytest.fixture
 def world(project: Project, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(project)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     monkeypatch.setattr("ecm.cli.standing.locate", lambda _: Toolchain(Path("pulumi"), None, "3.250.0"))
     monkeypatch.setattr("ecm.cli.standing.Stack", lambda *_: world)
     monkeypatch.setattr("ecm.aws.observe", world.observe)
