@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
 from tools.standin.core import Standin
 from tools.standin.embedded import EmbeddedAws
 from tools.standin.kind import Aws

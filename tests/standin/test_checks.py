@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
+
 from tools.standin.check import checked, diff
 from tools.standin.config import config_failures
 from tools.standin.kinds import KINDS
@@ -33,6 +34,7 @@ def check(
 
 NODE = {"ami": "ami-0123456789abcdef0", "instanceType": "c7gn.large", "subnetId": "subnet-0123456789abcdef0"}
 UDP = {"securityGroupId": "sg-0123456789abcdef0", "ipProtocol": "udp", "fromPort": 1, "toPort": 2}
+HOST = {"zoneId": "Z1", "name": "a", "type": "A", "records": ["192.0.2.1"]}
 HEALTH = {"protocol": "HTTP", "port": "8080", "interval": 5, "timeout": 2}
 TARGETS = {"name": "edge", "port": 51820, "protocol": "UDP", "vpcId": "vpc-0123456789abcdef0"}
 
@@ -60,15 +62,15 @@ TARGETS = {"name": "edge", "port": 51820, "protocol": "UDP", "vpcId": "vpc-01234
         (RULE, {**UDP, "cidrIpv4": "0.0.0.0/0", "prefixListId": "pl-0123456789abcdef0"}, "exactly one of cidrIpv4"),
         (RULE, {**UDP, "cidrIpv4": "0.0.0.0/0", "toPort": 65536}, "above 65535"),
         (RULE, {**UDP, "cidrIpv4": "0.0.0.0/0", "fromPort": 1.5}, "a whole number"),
-        (RULE, {"securityGroupId": UDP["securityGroupId"], "ipProtocol": "udp", "cidrIpv4": "10.0.0.0/8"}, "needed with tcp"),
+        (RULE, {**UDP, "cidrIpv4": "10.0.0.0/8", "toPort": None}, "needed with tcp"),
         (RULE, {**UDP, "ipProtocol": "-1", "cidrIpv4": "10.0.0.0/8"}, "do not go with ipProtocol -1"),
         (GROUP, {**TARGETS, "healthCheck": {**HEALTH, "timeout": 5}}, "must be smaller than interval"),
         (GROUP, {**TARGETS, "name": "x" * 33}, "does not have the form"),
         (BALANCER, {"loadBalancerType": "application", "subnets": ["subnet-1"]}, "not one of network"),
-        (RECORD, {"zoneId": "Z1", "name": "a", "type": "A", "records": ["192.0.2.1"]}, "ttl is needed"),
+        (RECORD, HOST, "ttl is needed"),
         (
             RECORD,
-            {"zoneId": "Z1", "name": "a", "type": "A", "records": ["192.0.2.1"], "ttl": 5, "weightedRoutingPolicies": [{"weight": 1}]},
+            {**HOST, "ttl": 5, "weightedRoutingPolicies": [{"weight": 1}]},
             "setIdentifier is needed",
         ),
         ("aws:iam/role:Role", {"assumeRolePolicy": "not json"}, "must be a JSON document"),
@@ -146,7 +148,10 @@ class TestDiff:
             ({"subnetId": "subnet-1123456789abcdef0"}, {"subnetId": "UPDATE_REPLACE"}),
             ({"tenancy": "dedicated"}, {"tenancy": "ADD_REPLACE"}),
             ({"userData": "x"}, {"userData": "ADD"}),
-            ({"userData": "x", "userDataReplaceOnChange": True}, {"userData": "ADD_REPLACE", "userDataReplaceOnChange": "ADD"}),
+            (
+                {"userData": "x", "userDataReplaceOnChange": True},
+                {"userData": "ADD_REPLACE", "userDataReplaceOnChange": "ADD"},
+            ),
             ({"tags": {"a": "b"}}, {"tags": "ADD"}),
             ({"rootBlockDevice": {"encrypted": True}}, {"rootBlockDevice": "ADD"}),
         ],

@@ -8,8 +8,9 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.standin.conftest import Plugin, Resource, Site, init_failed, instance, interface
 from pulumi.runtime.proto import provider_pb2
+
+from tests.standin.conftest import Plugin, Resource, Site, init_failed, instance, interface
 from tools.standin.embedded import EmbeddedAws
 from tools.standin.kinds import KINDS
 from tools.standin.wire import UNKNOWN, encode
@@ -206,7 +207,8 @@ CASES = {
     ),
     "LoadBalancer": lambda w: (
         b := w.balancer(),
-        {**{k: v for k, v in b.inputs.items() if k not in ("__defaults", "name")}, "enableCrossZoneLoadBalancing": True},
+        {**{k: v for k, v in b.inputs.items() if k not in ("__defaults", "name")},
+         "enableCrossZoneLoadBalancing": True},
     ),
     "MetricAlarm": lambda w: (
         a := w.alarm(),
@@ -290,7 +292,7 @@ ONCE = {
 @pytest.mark.parametrize("case", sorted(ONCE))
 def test_made_and_read(world: World, case: str) -> None:
     resource = ONCE[case](world)
-    assert resource.type_name.endswith(f":{case.split()[0]}")
+    assert resource.type_name.endswith(f":{case.split(maxsplit=1)[0]}")
     assert_stands(world.plugin, resource)
 
 
@@ -367,6 +369,7 @@ def test_a_half_made_resource_is_reported_with_its_id(world: World, aws: Embedde
     failed = init_failed(caught.value)
     assert failed.id.startswith("eni-")
     assert failed.inputs.fields["subnetId"].string_value == world.site.subnet.id
+    assert failed.inputs.fields["sourceDestCheck"].bool_value is True, "as it is, so that the next update changes it"
     assert "RequestLimitExceeded" in failed.reasons[0]
     aws.client("ec2").delete_network_interface(NetworkInterfaceId=failed.id)  # it does exist
 

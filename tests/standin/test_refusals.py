@@ -9,8 +9,18 @@ from typing import Any
 import grpc
 import pytest
 from botocore.exceptions import ClientError
+
 from tests.standin.conftest import Plugin, Resource, Site, instance, interface
 from tools.standin.embedded import EmbeddedAws
+
+SUBNET = "aws:ec2/subnet:Subnet"
+INTERFACE = "aws:ec2/networkInterface:NetworkInterface"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+ADDRESS = "aws:ec2/eip:Eip"
+RECORD = "aws:route53/record:Record"
+ZONE = "aws:route53/zone:Zone"
+LISTENER = "aws:lb/listener:Listener"
+SECRET = "aws:secretsmanager/secret:Secret"
 
 
 def refused(code: str, call: Callable[[], Any]) -> str:
@@ -23,16 +33,19 @@ def refused(code: str, call: Callable[[], Any]) -> str:
 
 
 def balancer(plugin: Plugin, site: Site, logical: str = "edge", /, **more: Any) -> Resource:
-    address = plugin.create("aws:ec2/eip:Eip", logical, domain="vpc")
+    address = plugin.create(ADDRESS, logical, domain="vpc")
     mapping = {"subnetId": site.subnet.id, "allocationId": address["allocationId"]}
-    return plugin.create(
-        "aws:lb/loadBalancer:LoadBalancer", logical, loadBalancerType="network", subnetMappings=[mapping], **more
-    )
+    return plugin.create(BALANCER, logical, loadBalancerType="network", subnetMappings=[mapping], **more)
 
 
 def targets(plugin: Plugin, site: Site, logical: str = "edge", /, **more: Any) -> Resource:
     inputs = {"port": 51820, "protocol": "UDP", "vpcId": site.vpc.id, **more}
     return plugin.create("aws:lb/targetGroup:TargetGroup", logical, **inputs)
+
+
+def away(site: Site, cidr: str, zone: str) -> dict[str, str]:
+    """Inputs of a subnet in another zone."""
+    return {"vpcId": site.vpc.id, "cidrBlock": cidr, "availabilityZone": f"us-east-1{zone}"}
 
 
 class TestDependents:
@@ -77,7 +90,7 @@ class TestDependents:
 
     def test_a_gateway_stays_while_addresses_are_mapped(self, plugin: Plugin, site: Site) -> None:
         eni = interface(plugin, site, "10.0.1.10")
-        address = plugin.create("aws:ec2/eip:Eip", "node", domain="vpc")
+        address = plugin.create(ADDRESS, "node", domain="vpc")
         association = plugin.create(
             "aws:ec2/eipAssociation:EipAssociation", "node",
             allocationId=address["allocationId"], networkInterfaceId=eni.id,
@@ -95,7 +108,7 @@ class TestDependents:
 
     def test_a_balancers_address_is_neither_released_nor_used_twice(self, plugin: Plugin, site: Site) -> None:
         made = balancer(plugin, site)
-        address = next(r for r in plugin.made if r.type_name == "aws:ec2/eip:Eip")
+        address = next(r for r in plugin.made if r.type_name == ADDRESS)
         refused("InvalidIPAddress.InUse", lambda: plugin.delete(address))
         mapping = {"subnetId": site.subnet.id, "allocationId": address["allocationId"]}
         refused(
@@ -124,7 +137,7 @@ class TestDependents:
     def test_a_target_group_in_use_is_not_deleted(self, plugin: Plugin, site: Site) -> None:
         group = targets(plugin, site)
         plugin.create(
-            "aws:lb/listener:Listener", "edge", loadBalancerArn=balancer(plugin, site)["arn"], port=1, protocol="UDP",
+            LISTENER, "edge", loadBalancerArn=balancer(plugin, site)["arn"], port=1, protocol="UDP",
             defaultActions=[{"type": "forward", "targetGroupArn": group["arn"]}],
         )  # fmt: skip
         refused("ResourceInUse", lambda: plugin.delete(group))
@@ -152,9 +165,9 @@ class TestDependents:
         plugin.update(bucket, bucket=bucket["bucket"], forceDestroy=True)
 
     def test_a_zone_with_records_is_not_deleted(self, plugin: Plugin) -> None:
-        zone = plugin.create("aws:route53/zone:Zone", "zone", name="vpn.example.net")
+        zone = plugin.create(ZONE, "zone", name="vpn.example.net")
         same = {"zoneId": zone["zoneId"], "type": "A", "ttl": 60, "records": ["192.0.2.1"]}
-        plugin.create("aws:route53/record:Record", "a", name="a.vpn.example.net", **same)
+        plugin.create(RECORD, "a", name="a.vpn.example.net", **same)
         refused("HostedZoneNotEmpty", lambda: plugin.delete(zone))
 
 
@@ -176,8 +189,8 @@ class TestInstances:
     def test_unknown_shapes_and_shapes_that_a_zone_lacks(self, plugin: Plugin, site: Site) -> None:
         eni = interface(plugin, site, "10.0.1.10")
         refused("InvalidParameterValue", lambda: instance(plugin, eni, shape="c99.large"))
-        far = plugin.create("aws:ec2/subnet:Subnet", "e", vpcId=site.vpc.id, cidrBlock="10.0.5.0/24", availabilityZone="us-east-1e")  # fmt: skip
-        lone = plugin.create("aws:ec2/networkInterface:NetworkInterface", "e", subnetId=far.id)
+        far = plugin.create(SUBNET, "e", **away(site, "10.0.5.0/24", "e"))
+        lone = plugin.create(INTERFACE, "e", subnetId=far.id)
         refused("Unsupported", lambda: instance(plugin, lone, shape="c7gn.large"))
 
     def test_malformed_and_unknown_images(self, plugin: Plugin, site: Site, aws: EmbeddedAws) -> None:
@@ -190,10 +203,8 @@ class TestInstances:
         instance(plugin, eni, shape="c7gn.large")
 
     def test_it_stands_in_the_zone_of_its_interface(self, plugin: Plugin, site: Site) -> None:
-        subnet = plugin.create("aws:ec2/subnet:Subnet", "b", vpcId=site.vpc.id, cidrBlock="10.0.2.0/24", availabilityZone="us-east-1b")  # fmt: skip
-        eni = plugin.create(
-            "aws:ec2/networkInterface:NetworkInterface", "b", subnetId=subnet.id, privateIps=["10.0.2.9"]
-        )
+        subnet = plugin.create(SUBNET, "b", **away(site, "10.0.2.0/24", "b"))
+        eni = plugin.create(INTERFACE, "b", subnetId=subnet.id, privateIps=["10.0.2.9"])
         node = instance(plugin, eni)
         assert (node["availabilityZone"], node["privateIp"]) == ("us-east-1b", "10.0.2.9")
         assert node["subnetId"] == subnet.id
@@ -213,25 +224,26 @@ class TestAddresses:
     def test_an_address_belongs_to_one_interface_at_a_time(self, plugin: Plugin, site: Site) -> None:
         kind = "aws:ec2/eipAssociation:EipAssociation"
         one, two = interface(plugin, site, "10.0.1.10", "one"), interface(plugin, site, "10.0.1.11", "two")
-        address = plugin.create("aws:ec2/eip:Eip", "a", domain="vpc")["allocationId"]
-        other = plugin.create("aws:ec2/eip:Eip", "b", domain="vpc")["allocationId"]
+        address = plugin.create(ADDRESS, "a", domain="vpc")["allocationId"]
+        other = plugin.create(ADDRESS, "b", domain="vpc")["allocationId"]
         plugin.create(kind, "one", allocationId=address, networkInterfaceId=one.id)
-        refused("Resource.AlreadyAssociated", lambda: plugin.create(kind, "x", allocationId=address, networkInterfaceId=two.id))  # fmt: skip
-        refused("Resource.AlreadyAssociated", lambda: plugin.create(kind, "y", allocationId=other, networkInterfaceId=one.id))  # fmt: skip
+        for allocation, eni in ((address, two), (other, one)):
+            again = {"allocationId": allocation, "networkInterfaceId": eni.id}
+            refused("Resource.AlreadyAssociated", lambda again=again: plugin.create(kind, "again", **again))
 
     def test_no_public_address_without_a_gateway(self, plugin: Plugin, site: Site) -> None:
         eni = interface(plugin, site, "10.0.1.10")
         plugin.delete(site.gateway)
-        address = plugin.create("aws:ec2/eip:Eip", "a", domain="vpc")["allocationId"]
+        address = plugin.create(ADDRESS, "a", domain="vpc")["allocationId"]
         kind = "aws:ec2/eipAssociation:EipAssociation"
-        refused("Gateway.NotAttached", lambda: plugin.create(kind, "a", allocationId=address, networkInterfaceId=eni.id))  # fmt: skip
-        subnets = [site.subnet.id]
-        refused("InvalidSubnet", lambda: plugin.create("aws:lb/loadBalancer:LoadBalancer", "e", loadBalancerType="network", subnets=subnets))  # fmt: skip
+        association = {"allocationId": address, "networkInterfaceId": eni.id}
+        refused("Gateway.NotAttached", lambda: plugin.create(kind, "a", **association))
+        public = {"loadBalancerType": "network", "subnets": [site.subnet.id]}
+        refused("InvalidSubnet", lambda: plugin.create(BALANCER, "e", **public))
 
     def test_subnets_do_not_overlap(self, plugin: Plugin, site: Site) -> None:
-        kind = "aws:ec2/subnet:Subnet"
-        refused("InvalidSubnet.Conflict", lambda: plugin.create(kind, "x", vpcId=site.vpc.id, cidrBlock="10.0.1.128/25"))  # fmt: skip
-        refused("InvalidSubnet.Range", lambda: plugin.create(kind, "x", vpcId=site.vpc.id, cidrBlock="10.1.0.0/24"))
+        for code, cidr in (("InvalidSubnet.Conflict", "10.0.1.128/25"), ("InvalidSubnet.Range", "10.1.0.0/24")):
+            refused(code, lambda cidr=cidr: plugin.create(SUBNET, "x", **away(site, cidr, "b")))
 
     def test_one_route_per_destination(self, plugin: Plugin, site: Site) -> None:
         table = plugin.create("aws:ec2/routeTable:RouteTable", "t", vpcId=site.vpc.id)
@@ -247,7 +259,7 @@ class TestNames:
             ("aws:iam/role:Role", "EntityAlreadyExists", {"name": "twice", "assumeRolePolicy": "{}"}),
             ("aws:iam/instanceProfile:InstanceProfile", "EntityAlreadyExists", {"name": "twice"}),
             ("aws:cloudwatch/logGroup:LogGroup", "ResourceAlreadyExistsException", {"name": "/twice"}),
-            ("aws:secretsmanager/secret:Secret", "ResourceExistsException", {"name": "twice", "recoveryWindowInDays": 0}),
+            (SECRET, "ResourceExistsException", {"name": "twice", "recoveryWindowInDays": 0}),
             ("aws:s3/bucket:Bucket", "BucketAlreadyExists", {"bucket": "ecm-twice"}),
         ],
     )  # fmt: skip
@@ -265,7 +277,7 @@ class TestNames:
         refused("DuplicateLoadBalancerName", lambda: balancer(plugin, site, "two", name="twice"))
 
     def test_of_records(self, plugin: Plugin) -> None:
-        zone = plugin.create("aws:route53/zone:Zone", "zone", name="vpn.example.net")
+        zone = plugin.create(ZONE, "zone", name="vpn.example.net")
         record = {
             "zoneId": zone["zoneId"],
             "name": "a.vpn.example.net",
@@ -273,8 +285,8 @@ class TestNames:
             "ttl": 60,
             "records": ["192.0.2.1"],
         }
-        plugin.create("aws:route53/record:Record", "one", **record)
-        refused("InvalidChangeBatch", lambda: plugin.create("aws:route53/record:Record", "two", **record))
+        plugin.create(RECORD, "one", **record)
+        refused("InvalidChangeBatch", lambda: plugin.create(RECORD, "two", **record))
 
     def test_rules_and_listeners(self, plugin: Plugin, site: Site) -> None:
         rule = {
@@ -291,15 +303,15 @@ class TestNames:
             "loadBalancerArn": balancer(plugin, site)["arn"], "port": 51820, "protocol": "UDP",
             "defaultActions": [{"type": "forward", "targetGroupArn": targets(plugin, site)["arn"]}],
         }  # fmt: skip
-        plugin.create("aws:lb/listener:Listener", "one", **listener)
-        refused("DuplicateListener", lambda: plugin.create("aws:lb/listener:Listener", "two", **listener))
+        plugin.create(LISTENER, "one", **listener)
+        refused("DuplicateListener", lambda: plugin.create(LISTENER, "two", **listener))
 
     def test_a_listener_and_its_targets_speak_one_protocol(self, plugin: Plugin, site: Site) -> None:
         group = targets(plugin, site, protocol="TCP")
         refused(
             "InvalidConfigurationRequest",
             lambda: plugin.create(
-                "aws:lb/listener:Listener", "x", loadBalancerArn=balancer(plugin, site)["arn"], port=1, protocol="UDP",
+                LISTENER, "x", loadBalancerArn=balancer(plugin, site)["arn"], port=1, protocol="UDP",
                 defaultActions=[{"type": "forward", "targetGroupArn": group["arn"]}],
             ),
         )  # fmt: skip
@@ -315,7 +327,7 @@ class TestNames:
 
 def test_deleting_one_weighted_record_leaves_the_others(plugin: Plugin) -> None:
     """moto by itself deletes every record of a zone that shares the identifier."""
-    zone = plugin.create("aws:route53/zone:Zone", "zone", name="vpn.example.net")
+    zone = plugin.create(ZONE, "zone", name="vpn.example.net")
     same = {
         "zoneId": zone["zoneId"],
         "type": "A",
@@ -324,8 +336,9 @@ def test_deleting_one_weighted_record_leaves_the_others(plugin: Plugin) -> None:
         "weightedRoutingPolicies": [{"weight": 1}],
     }
     made = [
-        plugin.create("aws:route53/record:Record", f"{host}{number}", name=f"{host}.vpn.example.net", setIdentifier=number, **same)
-        for host in "ab" for number in "12"
+        plugin.create(RECORD, f"{host}{number}", name=f"{host}.vpn.example.net", setIdentifier=number, **same)
+        for host in "ab"
+        for number in "12"
     ]  # fmt: skip
     plugin.delete(made[0])
     assert plugin.read(made[0]) is None

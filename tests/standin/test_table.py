@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi_aws
 import pytest
+
 from tools.standin.config import CONFIG, pulumi_aws_version
 from tools.standin.functions import FUNCTIONS
 from tools.standin.kind import Kind

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pulumi.runtime.proto import provider_pb2
 
 from tools.standin.check import checked
 from tools.standin.config import config_failures, endpoint, parsed
+from tools.standin.functions import AWS_ERRORS
 from tools.standin.kind import Aws, Change, Kind, Observed
 from tools.standin.kinds import KINDS
 from tools.standin.schema import Inputs, project
@@ -98,7 +99,8 @@ class Standin:
         try:
             more = kind.finish(aws, made, inputs)
         except Exception as error:
-            raise Partial(made.id, self.state(kind, inputs, made.observed), inputs, str(error)) from error
+            state = self.state(kind, inputs, made.observed)
+            raise self._partial(kind, made.id, state, inputs, error) from error
         observed = {**made.observed, **(more or {})}
         return made.id, self.state(kind, inputs, self._kept(kind, inputs, observed))
 
@@ -134,7 +136,7 @@ class Standin:
         """Change the resource in place and return its outputs; `Partial` when only some of it could be changed."""
         with self._partly(kind, id_, change):
             if change.touches("tags") and kind.retag is not None:
-                before, after = change.old.get("tags") or {}, change.new.get("tags") or {}
+                before, after = change.was("tags") or {}, change.new.get("tags") or {}
                 put = {key: value for key, value in after.items() if before.get(key) != value}
                 kind.retag(self.aws, id_, change.state, put, sorted(before.keys() - after.keys()))
             if change.names - {"tags"} and kind.update is not None:
@@ -151,8 +153,14 @@ class Standin:
         try:
             yield
         except Exception as error:
-            state, inputs = self.read(kind, id_, change.state, change.old) or (change.state, change.old)
-            raise Partial(id_, state, inputs, str(error)) from error
+            raise self._partial(kind, id_, change.state, change.old, error) from error
+
+    def _partial(self, kind: Kind, id_: str, state: Observed, inputs: Inputs, error: Exception) -> Partial:
+        """Say what a resource is by now, so that the next update sees what is left to do."""
+        now = None
+        with suppress(*AWS_ERRORS):
+            now = self.read(kind, id_, state, inputs)
+        return Partial(id_, *(now or (state, inputs)), str(error))
 
     def delete(self, kind: Kind, id_: str, state: Observed) -> None:
         """Remove the resource; one that is gone already is no error."""

@@ -15,7 +15,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tools.standin.schema import TAGS, Inputs, Prop, text
+from tools.standin.schema import TAGS, Inputs, Prop, project, text
+from tools.standin.wire import Value
 
 Observed = dict[str, Any]
 Client = Any
@@ -97,8 +98,19 @@ class Change:
 
     @classmethod
     def between(cls, kind: Kind, state: Observed, old: Inputs, new: Inputs) -> Change:
-        """Return the change from `old` to `new` inputs of a resource of `kind`."""
-        return cls(state, old, new, frozenset(name for name in kind.accepts if old.get(name) != new.get(name)))
+        """Return the change from `old` to `new` inputs of a resource of `kind`.
+
+        What the state has otherwise than `new` wants it is part of it too: an earlier update may have failed half-way,
+        and then the engine's old inputs say what was wanted, not what is.
+        """
+        asked = {name for name in kind.accepts if old.get(name) != new.get(name)}
+        stands = project(kind.accepts, state, new)
+        unmet = {name for name, value in new.items() if name in kind.accepts and stands[name] != value}
+        return cls(state, old, new, frozenset(asked | unmet))
+
+    def was(self, name: str) -> Value:
+        """Return what a property was: as the state has it, else as the old inputs have it."""
+        return self.state.get(name, self.old.get(name))
 
     def touches(self, *names: str) -> bool:
         """Return whether any of `names` differs."""

@@ -87,7 +87,7 @@ def _interface_update(aws: Aws, id_: str, change: Change) -> None:
         words = {"Value": change.new.get("description", "")}
         aws.ec2.modify_network_interface_attribute(NetworkInterfaceId=id_, Description=words)
     if change.touches("privateIps"):
-        before, after = change.old.get("privateIps") or [], change.new.get("privateIps") or []
+        before, after = change.was("privateIps") or [], change.new.get("privateIps") or []
         dropped, added = [ip for ip in before if ip not in after], [ip for ip in after if ip not in before]
         if dropped:
             aws.ec2.unassign_private_ip_addresses(NetworkInterfaceId=id_, PrivateIpAddresses=dropped)

@@ -65,7 +65,7 @@ def _list_read(aws: Aws, id_: str, _state: Observed) -> Observed | None:
 
 def _list_update(aws: Aws, id_: str, change: Change) -> None:
     current = aws.ec2.describe_managed_prefix_lists(PrefixListIds=[id_])["PrefixLists"][0]
-    before, after = _entries(change.old), _entries(change.new)
+    before, after = _entries({"entries": change.was("entries")}), _entries(change.new)
     dropped = [{"Cidr": e["Cidr"]} for e in before if e not in after]
     parameters = given(change.new, PrefixListName="name", MaxEntries="maxEntries")
     aws.ec2.modify_managed_prefix_list(
@@ -178,7 +178,7 @@ def _endpoint_update(aws: Aws, id_: str, change: Change) -> None:
     if change.touches("privateDnsEnabled"):
         parameters["PrivateDnsEnabled"] = bool(change.new.get("privateDnsEnabled"))
     for name, (add, remove) in _ENDPOINT_SETS.items():
-        before, after = set(change.old.get(name) or []), set(change.new.get(name) or [])
+        before, after = set(change.was(name) or []), set(change.new.get(name) or [])
         parameters |= {
             key: value for key, value in ((add, sorted(after - before)), (remove, sorted(before - after))) if value
         }
@@ -237,12 +237,10 @@ VPC_ENDPOINT = Kind(
 )
 
 # The default format of version 2 records, from the VPC flow log reference.
-_LOG_FORMAT = " ".join(
-    f"${{{field}}}"
-    for field in (
-        "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
-    ).split()
+_FIELDS = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 )
+_LOG_FORMAT = " ".join(f"${{{name}}}" for name in _FIELDS.split())
 _LOGGED = {"vpcId": "VPC", "subnetId": "Subnet", "eniId": "NetworkInterface"}
 
 

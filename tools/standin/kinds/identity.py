@@ -173,7 +173,7 @@ def _profile_without_role(aws: Aws, id_: str, role: str | None) -> None:
 
 def _profile_update(aws: Aws, id_: str, change: Change) -> None:
     if change.touches("role"):
-        _profile_without_role(aws, id_, change.old.get("role"))
+        _profile_without_role(aws, id_, change.was("role"))
         _profile_role(aws, Made(id_, {}), change.new)
 
 

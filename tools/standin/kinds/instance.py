@@ -214,7 +214,7 @@ def _update(aws: Aws, id_: str, change: Change) -> None:
 def _volume_change(aws: Aws, id_: str, change: Change) -> None:
     instance = _instance(aws, id_)
     volume = _root_volume(aws, instance) if instance else {}
-    before, after = change.old.get("rootBlockDevice") or {}, change.new.get("rootBlockDevice") or {}
+    before, after = change.was("rootBlockDevice") or {}, change.new.get("rootBlockDevice") or {}
     sized = given(after, Size="volumeSize", VolumeType="volumeType", Iops="iops", Throughput="throughput")
     if any(before.get(n) != after.get(n) for n in ("volumeSize", "volumeType", "iops", "throughput")):
         aws.ec2.modify_volume(VolumeId=volume["volumeId"], **sized)

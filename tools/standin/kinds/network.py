@@ -209,7 +209,7 @@ def _gateway_detach(aws: Aws, id_: str, vpc_id: str | None) -> None:
 
 
 def _gateway_update(aws: Aws, id_: str, change: Change) -> None:
-    _gateway_detach(aws, id_, change.old.get("vpcId"))
+    _gateway_detach(aws, id_, change.was("vpcId"))
     _gateway_attach(aws, Made(id_, {}), change.new)
 
 
