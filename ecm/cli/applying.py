@@ -125,7 +125,14 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     peers = deciding.peer_tables(store, inputs.intent)
     outcome = deciding.make_plan(session, inputs, deciding.make_world(session, stands, seen, now(), peers))
     if outcome.plan is None:
-        raise CommandError(f"EC2 has no capacity, and {infeasible_text(outcome.infeasible)}")
+        store.record(
+            EntryKind.FAILED, at=now(), plan=failed.digest, who=session.who, why="no capacity, and no other plan"
+        )
+        raise CommandError(
+            f"EC2 has no capacity, and without those places {infeasible_text(outcome.infeasible)}\n"
+            f"    Part of plan {failed.serial} may run. When EC2 has capacity again, end it with: "
+            f"ecm up --stack {failed.stack}; or mend what is asked and plan again"
+        )
     made = outcome.plan
     keep(session, store, made, peers)
     step = inputs.intent.limits.approval.automatic_budget_step_usd_per_hour

@@ -21,4 +21,4 @@ def keep(session: Session, store: Store, made: Plan, peers: tuple[PeerTable, ...
 
 def infeasible_text(refusals: tuple[Infeasible, ...]) -> str:
     """Return why there is no plan, with the cheapest relaxation of each refusal."""
-    return "\n".join(["no plan meets what is asked; nothing was written", *(r.message() for r in refusals)])
+    return "\n".join(["no plan meets what is asked", *(r.message() for r in refusals)])

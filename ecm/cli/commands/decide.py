@@ -66,7 +66,7 @@ def plan(
     world = deciding.make_world(session, stands, seen, moment, peers)
     outcome = deciding.make_plan(session, inputs, world)
     if outcome.plan is None:
-        raise CommandError(infeasible_text(outcome.infeasible))
+        raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
     nothing = outcome.nothing_to_do and not stands.unfinished and outcome.plan.verdict.passed
     if outcome.plan.verdict.decision is Decision.STALE:
         _report(session, outcome.plan, nothing=False)
