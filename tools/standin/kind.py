@@ -45,6 +45,7 @@ class Aws:
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._account: str | None = None
+        self._devices: dict[str, str] = {}
 
     def client(self, service: str, region: str | None = None) -> Client:
         """Return the client of `service` in `region`, by default the provider's own."""
@@ -73,6 +74,12 @@ class Aws:
         if self._account is None:
             self._account = str(self.client("sts").get_caller_identity()["Account"])
         return self._account
+
+    def root_device(self, image: str) -> str:
+        """Return the name of an image's root device; asked once, because an image never changes."""
+        if image not in self._devices:
+            self._devices[image] = str(self.ec2.describe_images(ImageIds=[image])["Images"][0]["RootDeviceName"])
+        return self._devices[image]
 
     def arn(self, service: str, rest: str, *, regional: bool = True) -> str:
         """Return the ARN of `rest` in this account."""

@@ -56,10 +56,6 @@ def _user_data(text_: str) -> bytes:
         return text_.encode()
 
 
-def _root_device(aws: Aws, ami: str) -> str:
-    return str(aws.ec2.describe_images(ImageIds=[ami])["Images"][0]["RootDeviceName"])
-
-
 def _launch(aws: Aws, inputs: Inputs) -> dict[str, Any]:
     """The parameters of RunInstances."""
     launch: dict[str, Any] = {"ImageId": inputs["ami"], "InstanceType": inputs["instanceType"]}
@@ -81,7 +77,7 @@ def _launch(aws: Aws, inputs: Inputs) -> dict[str, Any]:
     volume = inputs.get("rootBlockDevice")
     if volume:
         ebs = {"DeleteOnTermination": True, **_parameters(_VOLUME, volume)}
-        launch["BlockDeviceMappings"] = [{"DeviceName": _root_device(aws, inputs["ami"]), "Ebs": ebs}]
+        launch["BlockDeviceMappings"] = [{"DeviceName": aws.root_device(inputs["ami"]), "Ebs": ebs}]
     tagged = (("instance", inputs.get("tags")), ("volume", (volume or {}).get("tags")))
     specs = [{"ResourceType": what, "Tags": tag_list(tags)} for what, tags in tagged if tags]
     return {**launch, "TagSpecifications": specs} if specs else launch

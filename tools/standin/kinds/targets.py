@@ -167,6 +167,10 @@ TARGET_GROUP = Kind(
 )
 
 
+_LEFT = ("Target.NotRegistered", "Target.DeregistrationInProgress")
+"""Reasons of a target that is registered no longer."""
+
+
 def _target(inputs: Inputs) -> dict[str, Any]:
     return given(inputs, Id="targetId", Port="port")
 
@@ -178,13 +182,15 @@ def _attachment_create(aws: Aws, inputs: Inputs) -> Made:
 
 def _attachment_read(aws: Aws, _id: str, state: Observed) -> Observed | None:
     group = state["targetGroupArn"]
-    answer = found(lambda: aws.elb.describe_target_health(TargetGroupArn=group), "TargetGroupNotFound")
-    for described in answer["TargetHealthDescriptions"] if answer else ():
-        target, reason = described["Target"], described["TargetHealth"].get("Reason", "")
-        same_port = state.get("port") is None or state["port"] == target.get("Port")
-        if target["Id"] == state["targetId"] and same_port and reason != "Target.NotRegistered":
-            return {"targetGroupArn": group, "targetId": target["Id"]}
-    return None
+    answer = found(
+        lambda: aws.elb.describe_target_health(TargetGroupArn=group, Targets=[_target(state)]),
+        "TargetGroupNotFound",
+        "InvalidTarget",
+    )
+    described = answer["TargetHealthDescriptions"][0] if answer else {"TargetHealth": {"Reason": _LEFT[0]}}
+    if described["TargetHealth"].get("Reason") in _LEFT:
+        return None
+    return {"targetGroupArn": group, "targetId": described["Target"]["Id"]}
 
 
 def _attachment_delete(aws: Aws, _id: str, state: Observed) -> None:
