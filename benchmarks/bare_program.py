@@ -1,19 +1,20 @@
 """Writes the bare program: the resources of a deployed stack as direct calls of pulumi-aws, one statement each.
 
 It is what an engineer would write who knows every value: plain constructors in an order that needs no forward
-reference, the other resource's output wherever a value comes from one, the same explicit dependencies, and no
-component, plan, gate, template or stack output. Read from the state that `pulumi stack export` gives.
+reference, the other resource's output wherever a value comes from one, the same explicit dependencies and the same
+stack outputs; no component, plan, gate or template. Read from the state that `pulumi stack export` gives.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 State = Mapping[str, Any]
-"""A resource in an exported state."""
+"""An exported state, or a resource in it."""
 
 REFERENCES = (
     "id",
@@ -26,10 +27,12 @@ REFERENCES = (
     "dnsName",
     "zoneId",
     "prefixListId",
+    "versionId",
 )
 """Outputs that other resources refer to; of equal ones the first is taken."""
 FREE_KEYS = frozenset({"tags", "dimensions"})
 """Properties whose keys are the user's own words, not the SDK's."""
+STACK = "pulumi:pulumi:Stack"
 _AWS = re.compile(r"aws:(\w+)/\w+:(\w+)")
 
 
@@ -64,34 +67,56 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def resources(deployment: Mapping[str, Any]) -> list[State]:
+def resources(exported: State) -> list[State]:
     """Return the AWS resources of an exported state, in the order of the state: dependencies come first."""
-    return [r for r in deployment["deployment"].get("resources", ()) if _AWS.fullmatch(r["type"])]
+    return [r for r in _all(exported) if _AWS.fullmatch(r["type"])]
 
 
-def statements(declared: Iterable[State]) -> list[str]:
-    """Return one Python statement for each resource of `declared`.
+def statements(exported: State) -> list[str]:
+    """Return one Python statement for each AWS resource of an exported state and for each output of its stack.
 
     Two stacks that declare the same give the same statements, whatever names and ids the cloud made up for each.
     Raises UnknownReferenceError when a property's dependency cannot be found in its value.
     """
     known: dict[str, _Resource] = {}
-    lines = []
     taken: dict[str, str] = {}
-    for state in declared:
+    lines = []
+    for state in resources(exported):
         resource = _resource(state)
         other = taken.setdefault(resource.variable, state["urn"])
         if other != state["urn"]:
             raise ValueError(f"{state['urn']} and {other} would have the same variable, {resource.variable}")
         lines.append(_statement(resource, known))
         known[state["urn"]] = resource
-    return lines
+    return lines + [line for state in _all(exported) if state["type"] == STACK for line in _exports(state, known)]
 
 
-def program(declared: Sequence[State]) -> str:
-    """Return the source of a Python module that declares `declared`."""
-    modules = sorted({_resource(state).module for state in declared})
-    return "\n".join(["import pulumi", f"from pulumi_aws import {', '.join(modules)}", "", *statements(declared), ""])
+def program(exported: State) -> str:
+    """Return the source of a Python module that declares what an exported state has."""
+    modules = sorted({_resource(state).module for state in resources(exported)})
+    return "\n".join(["import pulumi", f"from pulumi_aws import {', '.join(modules)}", "", *statements(exported), ""])
+
+
+def _all(exported: State) -> list[State]:
+    found: list[State] = exported["deployment"].get("resources") or []
+    return found
+
+
+def _exports(stack: State, known: Mapping[str, _Resource]) -> list[str]:
+    """An output that is a resource's is a reference to it; everything else is a literal."""
+    values: dict[str, str] = {}
+    for resource in known.values():
+        given = {json.dumps(value) for value in _given(resource.state).values()}
+        values |= {text: name for text, name in resource.values.items() if json.dumps(text) not in given}
+    writer = _Writer(values, whole=True)
+    outputs = sorted(stack.get("outputs", {}).items())
+    return [f"pulumi.export({name!r}, {writer.write(value, free=True)})" for name, value in outputs]
+
+
+def _given(state: State) -> dict[str, Any]:
+    """The inputs that the program gave, without the names that the provider made up."""
+    made_up = {"__defaults", *state["inputs"].get("__defaults", ())}
+    return {name: value for name, value in state["inputs"].items() if name not in made_up}
 
 
 def _resource(state: State) -> _Resource:
@@ -105,16 +130,14 @@ def _resource(state: State) -> _Resource:
 
 
 def _statement(resource: _Resource, known: Mapping[str, _Resource]) -> str:
-    inputs = {k: v for k, v in resource.state["inputs"].items() if k != "__defaults"}
-    for made_up in resource.state["inputs"].get("__defaults", ()):
-        inputs.pop(made_up, None)
     sources: Mapping[str, list[str]] = resource.state.get("propertyDependencies", {})
     arguments = [repr(resource.name)]
-    for name, value in sorted(inputs.items()):
-        urns = [urn for urn in sources.get(name, ()) if urn in known]
-        writer = _Writer(known, urns)
+    for name, value in sorted(_given(resource.state).items()):
+        origins = [known[urn] for urn in sorted(sources.get(name, ())) if urn in known]
+        writer = _Writer({text: expression for origin in origins for text, expression in origin.values.items()})
         arguments.append(f"{snake_case(name)}={writer.write(value, free=name in FREE_KEYS)}")
-        writer.check(f"{resource.state['urn']}: {name}")
+        if missing := {origin.variable for origin in origins} - writer.used:
+            raise UnknownReferenceError(f"{resource.state['urn']}: {name}: no output of {', '.join(missing)} is in it")
     arguments += _options(resource.state, {urn for urns in sources.values() for urn in urns}, known)
     return f"{resource.variable} = {resource.module}.{resource.kind}({', '.join(arguments)})"
 
@@ -128,18 +151,17 @@ def _options(state: State, through_values: set[str], known: Mapping[str, _Resour
 
 
 class _Writer:
-    """Writes one property, with references to the resources that its value comes from."""
+    """Writes values as Python expressions, with references where a text has one of `values` in it."""
 
-    def __init__(self, known: Mapping[str, _Resource], urns: Iterable[str]) -> None:
-        self._values: dict[str, str] = {}
-        self._unused: dict[str, str] = {}
-        for urn in sorted(urns):
-            source = known[urn]
-            self._unused[source.variable] = urn
-            self._values |= source.values
+    def __init__(self, values: Mapping[str, str], *, whole: bool = False) -> None:
+        """`values` has an expression for each value; with `whole`, only a whole text is replaced."""
+        self._values = values
+        self._whole = whole
         # The longest first: an ARN has the name within it.
-        texts = sorted(self._values, key=lambda text: (-len(text), text))
-        self._pattern = re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")
+        texts = sorted(values, key=lambda text: (-len(text), text))
+        self._pattern = re.compile("|".join(map(re.escape, texts)) if texts and not whole else r"(?!)")
+        self.used: set[str] = set()
+        """Variables that were referred to."""
 
     def write(self, value: object, *, free: bool = False) -> str:
         """Return `value` as a Python expression; keys of mappings are translated unless they are `free`."""
@@ -153,22 +175,18 @@ class _Writer:
             return "[" + ", ".join(self.write(item, free=free) for item in value) + "]"
         return self._text(value) if isinstance(value, str) else repr(value)
 
-    def check(self, where: str) -> None:
-        """Raise UnknownReferenceError when a resource was not referred to."""
-        if self._unused:
-            missing = ", ".join(self._unused.values())
-            raise UnknownReferenceError(f"{where} depends on {missing}, but none of its outputs is there")
-
     def _text(self, text: str) -> str:
+        if text in self._values:
+            return self._use(text)
         found = list(dict.fromkeys(self._pattern.findall(text)))
         if not found:
             return repr(text)
-        expressions = [self._values[value] for value in found]
-        for expression in expressions:
-            self._unused.pop(expression.partition(".")[0], None)
-        if found == [text]:
-            return expressions[0]
         places = {value: f"v[{place}]" for place, value in enumerate(found)}
         pieces = re.split(f"({self._pattern.pattern})", text)
         joined = ", ".join(places.get(piece, repr(piece)) for piece in pieces if piece)
-        return f"pulumi.Output.all({', '.join(expressions)}).apply(lambda v: ''.join(({joined})))"
+        return f"pulumi.Output.all({', '.join(map(self._use, found))}).apply(lambda v: ''.join(({joined})))"
+
+    def _use(self, value: str) -> str:
+        expression = self._values[value]
+        self.used.add(expression.partition(".")[0])
+        return expression
