@@ -35,8 +35,6 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from tools.standin.faults import Fail, FaultError, FaultFile
 from tools.standin.refusals import install
 
-_SERVICES = ("ec2", "elbv2", "route53", "s3", "iam", "sts", "cloudwatch", "logs", "secretsmanager")
-
 
 class _Handler(MotoRequestHandler):
     """Keeps connections open, answers without delay and writes no log."""
