@@ -17,8 +17,10 @@ class Draft:
     """What guard judges."""
 
     as_of: datetime
-    history_end: datetime
-    history_days: float
+    telemetry_age_min: float
+    """Of the application measured longest ago."""
+    telemetry_days: float
+    """Of the application measured for the longest time."""
     prices_as_of: date
     changes: tuple[Change, ...]
     cost: Cost
@@ -46,18 +48,17 @@ def check(draft: Draft, limits: Limits) -> Verdict:
 
 
 def _stale(draft: Draft, limits: Limits) -> Iterator[LimitHit]:
-    age = (draft.as_of - draft.history_end).total_seconds() / 60
-    if age > limits.telemetry_max_age_min:
+    if draft.telemetry_age_min > limits.telemetry_max_age_min:
         yield LimitHit(
             limit="telemetry_max_age_min",
-            have=f"{age:.0f} min",
+            have=f"{draft.telemetry_age_min:.0f} min",
             allowed=f"{limits.telemetry_max_age_min} min",
             remedy="collect newer telemetry and plan again",
         )
-    if draft.history_days < limits.telemetry_min_days:
+    if draft.telemetry_days < limits.telemetry_min_days:
         yield LimitHit(
             limit="telemetry_min_days",
-            have=f"{draft.history_days:.1f} days",
+            have=f"{draft.telemetry_days:.1f} days",
             allowed=f"at least {limits.telemetry_min_days} days",
             remedy="plan with a longer history",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ecm import __version__, forecast, guard, plan, routing, sizing
+from ecm import __version__, forecast, guard, plan, routing, sizing, telemetry
 from ecm.intent import Intent
 from ecm.model.base import Frozen, digest
 from ecm.model.demand import DemandHistory, Forecast
@@ -221,12 +221,11 @@ class _Study:
         return drafted.model_copy(update={"verdict": self._verdict(drafted, history)})
 
     def _verdict(self, drafted: Plan, history: DemandHistory) -> Verdict:
-        minutes = history.interval_min * history.mbps.shape[1]
         return guard.check(
             guard.Draft(
                 as_of=self.world.as_of,
-                history_end=history.end,
-                history_days=minutes / 1440,
+                telemetry_age_min=telemetry.age_min(history, self.world.as_of),
+                telemetry_days=telemetry.days(history),
                 prices_as_of=self.intent.catalog.as_of,
                 changes=drafted.changes,
                 cost=drafted.cost,

@@ -19,12 +19,15 @@ def age_min(history: DemandHistory, as_of: datetime) -> int:
 
 
 def days(history: DemandHistory) -> int:
-    """Return the whole days from the first to the last measured interval, of the application with the fewest."""
+    """Return the whole days from the first to the last measured interval, of the application with the most.
+
+    The shortest would let a new application hold up the whole stack; the forecast widens its band instead.
+    """
     lengths = []
     for row in history.mbps:
         measured = np.flatnonzero(~np.isnan(row))
         lengths.append(int(measured[-1] - measured[0] + 1) * history.interval_min // 1440 if measured.size else 0)
-    return min(lengths, default=0)
+    return max(lengths, default=0)
 
 
 def _lags(history: DemandHistory) -> list[int]:

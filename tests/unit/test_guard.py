@@ -47,8 +47,8 @@ def a_tier(nodes: int) -> TierEvidence:
 
 DRAFT = guard.Draft(
     as_of=AS_OF,
-    history_end=AS_OF,
-    history_days=30,
+    telemetry_age_min=0,
+    telemetry_days=30,
     prices_as_of=date(2026, 7, 20),
     changes=(a_change(),),
     cost=a_cost(1_000_000, 1_100_000),
@@ -80,8 +80,8 @@ def test_a_freeze_window_holds_changes_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("draft", "limit"),
     [
-        (replace(DRAFT, history_end=AS_OF - timedelta(minutes=91)), "telemetry_max_age_min"),
-        (replace(DRAFT, history_days=6.9), "telemetry_min_days"),
+        (replace(DRAFT, telemetry_age_min=90.5), "telemetry_max_age_min"),
+        (replace(DRAFT, telemetry_days=6.9), "telemetry_min_days"),
         (replace(DRAFT, prices_as_of=date(2026, 5, 1)), "catalog_max_age_days"),
     ],
 )

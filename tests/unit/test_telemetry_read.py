@@ -198,9 +198,9 @@ def test_an_application_without_rows_is_said_and_nan(tmp_path):
     assert days(history) == 0
 
 
-def test_age_and_length_are_those_of_the_worst_application(tmp_path):
+def test_age_is_that_of_the_oldest_application_and_length_that_of_the_longest(tmp_path):
     history = read(written(tmp_path, a_table(steps=4 * 24 * 3), a_table("mail", steps=4 * 24 * 2)), fleet=FLEET)
-    assert days(history) == 2
+    assert days(history) == 3
     assert age_min(history, START + timedelta(days=3, minutes=10)) == 24 * 60 + 10
 
 
