@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ecm.model.demand import ApplicationForecast, DemandHistory, Forecast
+from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Fleet
+from ecm.model.forecast import ApplicationForecast
 
 AS_OF = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 INTERVAL_MIN = 15

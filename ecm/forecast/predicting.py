@@ -18,8 +18,9 @@ from ecm.forecast.models import Model, models
 from ecm.forecast.panel import held
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, unit
 from ecm.forecast.wallclock import WallClock
-from ecm.model.demand import ApplicationForecast, DemandHistory, Forecast
+from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Fleet, next_by_id
+from ecm.model.forecast import ApplicationForecast
 
 USED_DAYS = 35 + ORIGIN_DAYS
 """History behind this is used for the effects of events alone."""

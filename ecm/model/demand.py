@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from ecm.model.base import Frozen, Mbps, Name, Text, UtcTime, canonical_json, digest_bytes
+from ecm.model.base import Frozen, Name, Text, UtcTime, canonical_json, digest_bytes
+from ecm.model.forecast import ApplicationForecast
 
 
 def _readonly(values: object) -> npt.NDArray[np.float64]:
@@ -86,31 +87,6 @@ class DemandHistory(Frozen):
     def end(self) -> UtcTime:
         """End of the last interval."""
         return self.start + timedelta(minutes=self.interval_min * self.mbps.shape[1])
-
-
-class ApplicationForecast(Frozen):
-    """Forecast of one application, rounded to whole Mbit/s: what a plan keeps of it."""
-
-    application: Name
-    vpn: Name
-    model: Text
-    """The sktime forecaster that was selected."""
-    p50_mbps: tuple[Mbps, ...]
-    p90_mbps: tuple[Mbps, ...]
-    p99_mbps: tuple[Mbps, ...]
-    """Per step of the forecast's grid."""
-    window_p50_mbps: Mbps
-    window_p90_mbps: Mbps
-    window_p99_mbps: Mbps
-    """Of the maximum over the sizing window, with the reactive floor."""
-    recent_peak_mbps: Mbps
-    """The reactive floor: the highest load of the last lead time."""
-    last_mbps: Mbps
-    unexplained_fall: bool
-    """The latest load is below what the model thought possible: nothing is scaled in on it."""
-    coverage_permille: Annotated[int, Field(ge=0, le=1000)]
-    """Share of past windows whose maximum stayed within the P90, out of sample."""
-    event_effects: tuple[Text, ...] = ()
 
 
 class Forecast(Frozen):

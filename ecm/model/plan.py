@@ -25,8 +25,8 @@ from ecm.model.base import (
     digest,
 )
 from ecm.model.catalog import AmiId, Architecture
-from ecm.model.demand import ApplicationForecast
 from ecm.model.fleet import PortRange, Role, Tenancy, WayIn
+from ecm.model.forecast import ApplicationForecast
 from ecm.model.refusal import Because
 from ecm.model.sizing import Load
 

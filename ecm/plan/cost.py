@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ecm.model.catalog import Catalog
-from ecm.model.demand import ApplicationForecast
 from ecm.model.fleet import Role, Tenancy
+from ecm.model.forecast import ApplicationForecast
 from ecm.model.plan import Cost, CostLine, Desired, TierPlan
 
 GB_PER_HOUR_PER_MBPS_PERMILLE = 450

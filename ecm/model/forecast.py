@@ -1,0 +1,34 @@
+"""What a plan keeps of a forecast. Without arrays: the program that applies a plan loads no numeric library."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ecm.model.base import Frozen, Mbps, Name, Text
+
+
+class ApplicationForecast(Frozen):
+    """Forecast of one application, rounded to whole Mbit/s: what a plan keeps of it."""
+
+    application: Name
+    vpn: Name
+    model: Text
+    """The sktime forecaster that was selected."""
+    p50_mbps: tuple[Mbps, ...]
+    p90_mbps: tuple[Mbps, ...]
+    p99_mbps: tuple[Mbps, ...]
+    """Per step of the forecast's grid."""
+    window_p50_mbps: Mbps
+    window_p90_mbps: Mbps
+    window_p99_mbps: Mbps
+    """Of the maximum over the sizing window, with the reactive floor."""
+    recent_peak_mbps: Mbps
+    """The reactive floor: the highest load of the last lead time."""
+    last_mbps: Mbps
+    unexplained_fall: bool
+    """The latest load is below what the model thought possible: nothing is scaled in on it."""
+    coverage_permille: Annotated[int, Field(ge=0, le=1000)]
+    """Share of past windows whose maximum stayed within the P90, out of sample."""
+    event_effects: tuple[Text, ...] = ()

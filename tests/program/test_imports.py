@@ -1,0 +1,19 @@
+"""What the program loads before it declares anything: each start of the engine pays for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "from ecm import infra, render, store"
+HEAVY = ("boto3", "highspy", "numpy", "pandas", "sktime", "statsmodels", "typer")
+
+
+def test_the_program_loads_no_library_of_the_deciding_stages():
+    script = f"import sys; {PROGRAM}; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_that_is_what_the_program_imports():
+    assert PROGRAM in (ROOT / "__main__.py").read_text()
