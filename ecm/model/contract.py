@@ -5,8 +5,8 @@ from __future__ import annotations
 CONFIG_TAG = "ecm:config"
 """Instance tag that holds the configuration bucket's name.
 
-The agent reads it, `ecm:slot` and `ecm:generation` from the instance metadata service (`instance_metadata_tags` enabled;
-a node cannot change its own tags), so that user data never changes with the configuration.
+The agent reads it, `ecm:slot` and `ecm:generation` from the instance metadata service (`instance_metadata_tags`
+enabled; a node cannot change its own tags), so that user data never changes with the configuration.
 """
 HEALTH_PORT = 8080
 """TCP port of the agent's HTTP health endpoint, `/healthz`."""
