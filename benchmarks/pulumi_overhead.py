@@ -9,8 +9,9 @@ engine command's, from its start to its end, with the start of Python in it.
     python -m benchmarks.pulumi_overhead [--quick]
 
 The last line is JSON with prod_preview_ratio, prod_up_ratio, nodes200_preview_ratio and nodes200_up_ratio (ECM's time
-over the bare time; at most 1.25 is asked for), and the seconds that they come from. `--quick` measures a smaller fleet
-under the same keys; `nodes` and `quick` say so.
+over the bare time; at most 1.25 is asked for), and the seconds that they come from. Processor time stands beside the
+clock's: on a machine that is busy with other things it is the steadier of the two, and it leaves out the embedded AWS.
+`--quick` measures a smaller fleet under the same keys; `nodes` and `quick` say so.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import compileall
 import json
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -40,6 +42,8 @@ from ecm.store import open_store
 from tools.standin.embedded import EmbeddedAws
 
 PROJECT = "endpoint-chain-manager"
+PREVIEWS = 2
+"""In each run: a preview leaves the stack as empty as it was."""
 LOAD = 10
 """Of the node fleet, in multiples of the usual history: tiers of 3 to 14 nodes."""
 FEWEST = 6
@@ -74,15 +78,19 @@ class Program:
 
 @dataclass
 class Times:
-    """Seconds of each command, one entry for each run."""
+    """What each command took, one entry for each run: (seconds by the clock, seconds of processor time)."""
 
-    preview: list[float] = field(default_factory=list)
-    up: list[float] = field(default_factory=list)
-    destroy: list[float] = field(default_factory=list)
+    preview: list[tuple[float, float]] = field(default_factory=list)
+    up: list[tuple[float, float]] = field(default_factory=list)
+    destroy: list[tuple[float, float]] = field(default_factory=list)
 
-    def median(self) -> dict[str, float]:
-        """Return the median of each command that was run."""
-        return {name: round(statistics.median(taken), 2) for name, taken in vars(self).items() if taken}
+    def medians(self, column: int) -> dict[str, float]:
+        """Return the median of each command that was run: of the clock (0) or of processor time (1)."""
+        return {
+            name: round(statistics.median(taken[column] for taken in runs), 2)
+            for name, runs in vars(self).items()
+            if runs
+        }
 
 
 @dataclass(frozen=True)
@@ -142,23 +150,29 @@ class Bench:
     def measure(self, made: Program, times: Times, *, destroys: bool) -> dict[str, Any]:
         """Time preview, up and, if asked, destroy; return the state after `up`."""
         with self.stack(made) as stack:
-            times.preview.append(_timed(made, stack.preview))
+            times.preview += [_timed(made, stack.preview) for _ in range(PREVIEWS)]
             times.up.append(_timed(made, stack.up))
             state = stack.state()
             if destroys:
                 times.destroy.append(_timed(made, stack.destroy))
-        last = " ".join(f"{name} {taken[-1]:.1f} s" for name, taken in vars(times).items() if taken)
-        print(f"{made.name:>12}: {len(resources(state))} resources, {last}", flush=True)
+        last = ", ".join(f"{name} {runs[-1][0]:.1f} s" for name, runs in vars(times).items() if runs)
+        print(f"{made.name:>12}: {len(resources(state))} resources: {last}", flush=True)
         return state
 
 
-def _timed(made: Program, command: Callable[[], Outcome]) -> float:
-    started = time.perf_counter()
+def _timed(made: Program, command: Callable[[], Outcome]) -> tuple[float, float]:
+    """Run a command; return its seconds by the clock, and the processor time of the engine, program and provider."""
+    started, used = time.perf_counter(), _processor_s()
     outcome = command()
-    taken = time.perf_counter() - started
+    taken = time.perf_counter() - started, _processor_s() - used
     if not outcome.ok:
         raise SystemExit(f"{made.name}: {outcome.command} failed:\n{outcome.output[-4000:]}")
     return taken
+
+
+def _processor_s() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 def compare(bench: Bench, case: Case) -> dict[str, Any]:
@@ -173,7 +187,7 @@ def compare(bench: Bench, case: Case) -> dict[str, Any]:
         turns = ((bare, second), (ecm, first)) if number % 2 else ((ecm, first), (bare, second))
         for made, times in turns:
             bench.measure(made, times, destroys=case.destroys)
-    ours, theirs = first.median(), second.median()
+    ours, theirs = first.medians(0), second.medians(0)
     return {
         **{f"{case.key}_{name}_ratio": round(ours[name] / theirs[name], 3) for name in theirs},
         case.key: {
@@ -182,6 +196,8 @@ def compare(bench: Bench, case: Case) -> dict[str, Any]:
             "repeats": case.repeats,
             "ecm_seconds": ours,
             "bare_seconds": theirs,
+            "ecm_cpu_seconds": first.medians(1),
+            "bare_cpu_seconds": second.medians(1),
         },
     }
 
