@@ -18,8 +18,12 @@ from tests.e2e.project import Project, open_project
 Start = Callable[[str], Project]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each module's tests on one worker under `--dist loadgroup`: they share a stack."""
+    """Keep each module's tests on one worker under `--dist loadgroup`: they share a stack.
+
+    First of the hooks, because xdist's own reads the marks.
+    """
     for item in items:
         if "tests/e2e/" in item.nodeid:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

@@ -81,7 +81,7 @@ def account(aws: EmbeddedAws) -> set[tuple[str, str]]:
         (rows, row[identity])
         for service, call, rows, identity in _CALLS
         for row in getattr(aws.client(service), call)()[rows]
-        if row.get("State") not in {"deleted", "delete-complete"}
+        if row.get("State") not in ("deleted", "delete-complete")
     }
     found |= {("Instances", i["InstanceId"]) for i in instances(aws) if i["State"]["Name"] != "terminated"}
     return found

@@ -34,6 +34,8 @@ from tests.e2e.inventory import Snapshot
 from tools.standin.embedded import REAL_PLUGIN, EmbeddedAws
 
 ROOT = Path(__file__).resolve().parents[2]
+_MEANT = ("ECM_ROOT", "ECM_STACK")
+"""What would lead commands to another project than the test's."""
 DAYS = 15
 INTERVAL_MIN = 30
 NIGHT, MORNING, EVENING = "2031-03-05T06:00Z", "2031-03-05T13:00Z", "2031-03-06T02:00Z"
@@ -124,12 +126,10 @@ class Project:
             code = run(["--root", str(self.folder), "--stack", self.stack, *words])
         return Result(code, out.getvalue(), err.getvalue())
 
-    def ecm_process(self, *words: str, env: Mapping[str, str] | None = None) -> Result:
+    def ecm_process(self, *words: str) -> Result:
         """Run a command as a person does: in a process of its own, in the project's folder."""
         argv = [sys.executable, "-m", "ecm.cli", "--stack", self.stack, *words]
-        done = subprocess.run(
-            argv, cwd=self.folder, env={**(env or self.env)}, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(argv, cwd=self.folder, env=dict(self.env), capture_output=True, text=True, check=False)
         return Result(done.returncode, done.stdout, done.stderr)
 
     def made(self, *words: str) -> Result:
@@ -147,21 +147,20 @@ class Project:
         assert result.out, f"ecm plan said nothing but {result.err}"
         return Plan.model_validate(result.data["plan"]), result.code
 
-    def turn(self, at: str) -> Turn:
-        """Plan, approve, preview, apply and verify."""
+    def turn(self, at: str, *, preview: bool = True) -> Turn:
+        """Plan, approve, preview (unless told not to), apply and verify."""
         before = self.snapshot()
         plan, planned = self.plan(at)
         assert plan.verdict.passed, plan.verdict
         self.made("approve", plan.digest, "--who", "tester", "--why", "end-to-end test")
-        preview = self.ecm("preview", "--json")
-        assert preview.out, preview.err
+        foreseen = self._preview() if preview else {}
         applied = self.made("up", "--json")
         assert applied.data["applied"] == plan.digest
         verified = self.ecm("verify", "--json")
         return Turn(
             plan=plan,
             planned=planned,
-            preview=preview.data,
+            preview=foreseen,
             counts=applied.data["counts"],
             before=before,
             after=self.snapshot(),
@@ -169,6 +168,12 @@ class Project:
             report=Report.model_validate(verified.data),
             said=applied.err,
         )
+
+    def _preview(self) -> Mapping[str, Any]:
+        result = self.ecm("preview", "--json")
+        assert result.out, result.err
+        preview: Mapping[str, Any] = result.data
+        return preview
 
     # what stands
 
@@ -218,7 +223,7 @@ def new_folder(folder: Path) -> Path:
 def open_project(folder: Path, stack: str, toolchain: Toolchain) -> Iterator[Project]:
     """Yield a project with an AWS, a Pulumi backend and a store of its own; its limits leave room for the tests."""
     with EmbeddedAws(folder / "aws") as aws:
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "AWS_", "ECM_"))}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "AWS_")) and k not in _MEANT}
         env |= aws.environment | {"PYTHONPATH": str(ROOT)}
         if os.environ.get(REAL_PLUGIN) != "1":
             env["PULUMI_HOME"] = str(folder / "pulumi-home")

@@ -26,7 +26,7 @@ def project(start) -> Project:
 
 @pytest.fixture(scope="module")
 def created(project) -> Turn:
-    return project.turn(NIGHT)
+    return project.turn(NIGHT, preview=False)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def project(start) -> Project:
 
 @pytest.fixture(scope="module")
 def created(project) -> Turn:
-    return project.turn(NIGHT)
+    return project.turn(NIGHT, preview=False)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def doubled(project, created) -> Turn:
 
 @pytest.fixture(scope="module")
 def draining(project, doubled) -> Turn:
-    return project.turn(HEALTHY)
+    return project.turn(HEALTHY, preview=False)
 
 
 @pytest.fixture(scope="module")
 def replaced(project, draining) -> tuple[Turn, dict[str, str]]:
-    turn = project.turn(DRAINED)
+    turn = project.turn(DRAINED, preview=False)
     standing = {i["InstanceId"]: i["InstanceType"] for i in instances(project.aws) if i["State"]["Name"] == "running"}
     return turn, standing
 

@@ -45,7 +45,7 @@ class Again:
 def again(project, created) -> Again:
     """The same approved plan once more, by plain Pulumi and by `ecm`, and a plan on the result."""
     preview = project.no_change()
-    up = project.ecm("up", "--json")
+    up = project.ecm_process("up", "--json")
     plan = project.ecm("plan", "--json", "--as-of", NIGHT)
     return Again(preview, up, plan, stands=project.snapshot() == created.after)
 
@@ -57,7 +57,7 @@ def risen(project, again) -> Turn:
 
 @pytest.fixture(scope="module")
 def draining(project, risen) -> Turn:
-    return project.turn(EVENING)
+    return project.turn(EVENING, preview=False)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,7 @@ def test_scale_in_drains_first(draining: Turn, risen: Turn) -> None:
 def test_scale_in_removes_only_the_planned_slots(scaled_in: Turn, draining: Turn) -> None:
     leaving = slots(draining.plan, NodeState.DRAINING)
     assert set(scaled_in.before.nodes) - set(scaled_in.after.nodes) == leaving
+    assert {name for kind, name in scaled_in.previewed("delete") if kind == INSTANCE} == leaving
     gone = scaled_in.before.urns - scaled_in.after.urns
     assert all(any(_belongs(urn, name) for name in leaving) for urn in gone), gone
     assert scaled_in.after.urns < scaled_in.before.urns, "no neighbour's URN moved: none is new"

@@ -28,7 +28,7 @@ def refused(project: Project, env: Mapping[str, str], *words: str) -> str:
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project on a machine without Pulumi: neither on PATH nor in the cache."""
     folder = tmp_path_factory.mktemp("bare")
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "ECM_CACHE": str(folder / "cache")}
+    env = {"PATH": str(folder / "bin"), "HOME": str(folder), "ECM_CACHE": str(folder / "cache")}
     project = Project(new_folder(folder / "project"), "dev", env)
     project.edit("policies/catalog.yaml", as_of="2031-02-01")
     project.load({"web": 100, "desktop": 100})

@@ -41,7 +41,7 @@ class Rivals:
 def rivals(project) -> Rivals:
     older, _ = project.plan(NIGHT)
     project.made("approve", older.digest)
-    return Rivals(older, project.turn(MORNING))
+    return Rivals(older, project.turn(MORNING, preview=False))
 
 
 def refused(project: Project, digest: str, *words: str, commands: tuple[str, ...] = ("up",)) -> None:
