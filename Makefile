@@ -19,7 +19,7 @@ demo: setup ## run the main job end to end against an embedded AWS
 	@$(BIN)/ecm demo
 
 test: setup ## run every test
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -q
+	@$(BIN)/python -m pytest -n auto --dist loadfile -q
 
 check: setup ## formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check .

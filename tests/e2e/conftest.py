@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests. A module is one scenario on one stack.
+"""Fixtures of the end-to-end tests. A module is one scenario on one stack: run in parallel, use `--dist loadfile`.
 
 Fixtures of a module are its steps: each returns a record of what was before and after it, so that a test reads a record
 and does not depend on which tests ran before it.
@@ -16,17 +16,6 @@ from ecm.engine import MissingPulumi, Toolchain, locate
 from tests.e2e.project import Project, open_project
 
 Start = Callable[[str], Project]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each module's tests on one worker under `--dist loadgroup`: they share a stack.
-
-    First of the hooks, because xdist's own reads the marks.
-    """
-    for item in items:
-        if "tests/e2e/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
