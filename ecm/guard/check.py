@@ -10,6 +10,7 @@ from ecm.guard.usage import Usage
 from ecm.model.base import MICRO
 from ecm.model.plan import Change, ChangeKind, Cost, Decision, LimitHit, TierEvidence, Verdict
 from ecm.model.policy import Limits
+from ecm.model.sizing import ZONE_LOSS_NOT_SURVIVED
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,9 @@ def _reasons(draft: Draft, limits: Limits) -> Iterator[str]:
         yield "the stack is created from nothing"
     elif not limits.approval.additive_automatic:
         yield "limits.yaml asks for approval of every change"
+    for tier in draft.tiers:
+        if any(b.constraint == ZONE_LOSS_NOT_SURVIVED for b in tier.because):
+            yield f"tier {tier.tier} does not survive the loss of a zone: EC2 has no capacity for a spare"
     disruptive = [c for c in draft.changes if not c.additive]
     if disruptive and not draft.creates_stack:
         first = disruptive[0]

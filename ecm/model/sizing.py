@@ -9,6 +9,9 @@ from pydantic import Field
 from ecm.model.base import Frozen, Mbps, MicroUsd, Name, Permille, ShapeName, Zone
 from ecm.model.refusal import Because
 
+ZONE_LOSS_NOT_SURVIVED = "zone-loss-not-survived"
+"""The constraint that is named where a tier should survive the loss of a zone and, for want of capacity, does not."""
+
 
 class Load(Frozen):
     """The load that a tier has to hold, from the joint forecast of the applications on it."""

@@ -8,7 +8,7 @@ from ecm.model.catalog import Catalog, Shape
 from ecm.model.fleet import Application, Tenancy, Tier
 from ecm.model.policy import Limits
 from ecm.model.refusal import Because, Infeasible, Rejected
-from ecm.model.sizing import Choice, Load, Placement, Survival, TierSizing
+from ecm.model.sizing import ZONE_LOSS_NOT_SURVIVED, Choice, Load, Placement, Survival, TierSizing
 from ecm.sizing.capacity import NodeCapacity, node_capacity
 from ecm.sizing.load import LoadSource, planning_quantile, tier_load
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
@@ -97,9 +97,13 @@ class Sizer:
         load = self._without_unexplained_fall(context, tier_load(self.source, applications, quantile))
         need = self._need(context, candidates, load)
         placements = cheapest_mix(need)
+        if placements is None and need.survive_zone_loss and context.unavailable:
+            # A zone without capacity cannot be a spare; serving from what is left beats half a tier.
+            need = need.model_copy(update={"survive_zone_loss": False})
+            placements = cheapest_mix(need)
         if placements is None:
             return _too_much(context, need)
-        return self._sizing(context, load, placements)
+        return self._sizing(context, load, placements, zone_loss=need.survive_zone_loss)
 
     def _need(self, context: TierContext, candidates: tuple[Candidate, ...], load: Load) -> TierNeed:
         return TierNeed(
@@ -107,7 +111,7 @@ class Sizer:
             candidates=candidates,
             planned_mbps=load.planned_mbps,
             node_failures=context.tier.node_failures,
-            survive_zone_loss=context.tier.survive_zone_loss and len(context.zones) > 1,
+            survive_zone_loss=_survives_zones(context),
             min_nodes=self.limits.min_healthy_nodes,
             max_nodes=self.limits.max_nodes_per_tier,
             max_utilisation_permille=self.limits.max_utilisation_permille,
@@ -118,7 +122,7 @@ class Sizer:
         """Keep what runs when a load fell below everything the model thought possible: it may come back at once."""
         forecast = self.source.forecast
         fallen = [a for a in load.applications if forecast.applications[forecast.row(a)].unexplained_fall]
-        held = self.usable(context, context.running)
+        held = self._usable(context, context.running, zone_loss=_survives_zones(context))
         if not fallen or held <= load.planned_mbps:
             return load
         because = Because(
@@ -131,11 +135,11 @@ class Sizer:
         )
         return load.model_copy(update={"planned_mbps": held, "because": (because,)})
 
-    def usable(self, context: TierContext, placements: tuple[Placement, ...]) -> int:
+    def _usable(self, context: TierContext, placements: tuple[Placement, ...], *, zone_loss: bool) -> int:
         """Return the load that `placements` hold after the worst loss, at maximum utilisation, Mbit/s."""
         survival = self._survival(context, placements)
         left = survival.after_node_losses_mbps
-        if context.tier.survive_zone_loss and len(context.zones) > 1:
+        if zone_loss:
             left = min(left, survival.after_zone_loss_mbps)
         return left * self.limits.max_utilisation_permille // 1000
 
@@ -150,7 +154,9 @@ class Sizer:
             for zone in context.zones
         )
 
-    def _sizing(self, context: TierContext, load: Load, placements: tuple[Placement, ...]) -> TierSizing:
+    def _sizing(
+        self, context: TierContext, load: Load, placements: tuple[Placement, ...], *, zone_loss: bool
+    ) -> TierSizing:
         kept = {(p.shape, p.zone): p.count for p in placements}
         removed = sum(max(0, p.count - kept.get((p.shape, p.zone), 0)) for p in context.running)
         survival = self._survival(context, placements)
@@ -158,7 +164,7 @@ class Sizer:
             tier=context.tier.id,
             load=load,
             placements=placements,
-            usable_mbps=self.usable(context, placements),
+            usable_mbps=self._usable(context, placements, zone_loss=zone_loss),
             usd_micro_per_hour=sum(p.count * self.price(context, p.shape) for p in placements),
             churn_usd_micro=removed * self.limits.churn_usd_per_node,
             survival=survival,
@@ -172,19 +178,21 @@ class Sizer:
                 )
                 for c in self.candidates(context)
             ),
-            because=self._because(context, load, placements, survival),
+            because=self._because(context, load, placements, zone_loss=zone_loss),
         )
 
     def _because(
-        self, context: TierContext, load: Load, placements: tuple[Placement, ...], survival: Survival
+        self, context: TierContext, load: Load, placements: tuple[Placement, ...], *, zone_loss: bool
     ) -> tuple[Because, ...]:
         subject = f"tier {context.tier.id}"
         nodes = sum(p.count for p in placements)
-        zone_bound = context.tier.survive_zone_loss and len(context.zones) > 1
+        survival = self._survival(context, placements)
         constraint = "node-failures"
-        if load.planned_mbps == 0 or nodes <= self.limits.min_healthy_nodes:
+        if _survives_zones(context) and not zone_loss:
+            constraint = ZONE_LOSS_NOT_SURVIVED
+        elif load.planned_mbps == 0 or nodes <= self.limits.min_healthy_nodes:
             constraint = "minimum-nodes"
-        elif zone_bound and survival.after_zone_loss_mbps <= survival.after_node_losses_mbps:
+        elif zone_loss and survival.after_zone_loss_mbps <= survival.after_node_losses_mbps:
             constraint = "zone-loss"
         mix = ", ".join(f"{p.count} x {p.shape} in {p.zone}" for p in placements)
         detail = (
@@ -210,6 +218,10 @@ class Sizer:
             constraint=capacity.constraint,
             detail=capacity.detail,
         )
+
+
+def _survives_zones(context: TierContext) -> bool:
+    return context.tier.survive_zone_loss and len(context.zones) > 1
 
 
 def _price(shape: Shape, tenancy: Tenancy) -> int | None:

@@ -92,6 +92,12 @@ def zone_short(start) -> Shortage:
 
 
 @pytest.fixture(scope="module")
+def spare_short(start) -> Shortage:
+    """A stack of two zones, one of them without capacity for any shape: no zone is left to be the spare."""
+    return short(a_project(start), ("*", ZONE))
+
+
+@pytest.fixture(scope="module")
 def nothing_left(project, shape_short) -> tuple[Shortage, Shortage]:
     """The load rises while EC2 has nothing at all; then it has, and the same `ecm up` runs again."""
     level(project, 1300)
@@ -151,6 +157,16 @@ def test_zone_without_capacity_leads_to_the_next_one(zone_short: Shortage) -> No
     assert run.applied is not None
     assert places(run.applied) == {(SHAPE, OTHER): 1, (SHAPE, THIRD): 1}
     assert all(tier.zone_loss_survived for tier in run.applied.tiers)
+    whole(run)
+
+
+def test_without_a_spare_zone_the_tier_stands_in_the_other_and_says_so(spare_short: Shortage) -> None:
+    run = spare_short
+    assert run.up.code == 0, run.up.err
+    assert run.applied is not None
+    assert places(run.applied) == {(SHAPE, OTHER): 2}
+    assert not any(tier.zone_loss_survived for tier in run.applied.tiers)
+    assert any("does not survive the loss of a zone" in reason for reason in run.applied.verdict.reasons)
     whole(run)
 
 

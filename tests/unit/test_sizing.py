@@ -8,6 +8,8 @@ from ecm import sizing
 from ecm.intent import load
 from ecm.model.fleet import Role
 from ecm.model.policy import OnViolation
+from ecm.model.refusal import Infeasible
+from ecm.model.sizing import ZONE_LOSS_NOT_SURVIVED, TierSizing
 from tests.forecasts import a_forecast
 from tests.properties.fleets import ROOT
 
@@ -88,3 +90,38 @@ def test_an_entry_is_bound_by_its_weakest_zone_and_other_tiers_by_their_sum() ->
     assert (entry.whole_mbps, entry.after_zone_loss_mbps, entry.after_node_losses_mbps) == (2000, 1000, 2000)
     inner = sizing.survivable(zones, Role.TRANSIT, node_failures=1)
     assert (inner.whole_mbps, inner.after_zone_loss_mbps, inner.after_node_losses_mbps) == (3500, 1000, 2000)
+
+
+def context(unavailable: frozenset[tuple[str, str]] = frozenset()) -> sizing.TierContext:
+    tier = INTENT.fleet.tier("corp-out")
+    return sizing.TierContext(
+        tier=tier,
+        zones=INTENT.fleet.zones_of(tier),
+        exits_only=True,
+        chain_tiers=2,
+        running=(),
+        unavailable=unavailable,
+    )
+
+
+def test_without_capacity_in_a_zone_the_other_holds_the_load_and_the_missing_spare_is_named() -> None:
+    sizer = sizing.Sizer(source({"intranet": 600, "updates": 300}), CATALOG, INTENT.limits)
+    whole = sizer.size(context(), APPLICATIONS)
+    assert isinstance(whole, TierSizing)
+    assert {p.zone for p in whole.placements} == {"us-east-1a", "us-east-1b"}
+    gone = frozenset((shape.name, "us-east-1a") for shape in CATALOG.shapes)
+    alone = sizer.size(context(gone), APPLICATIONS)
+    assert isinstance(alone, TierSizing)
+    assert {p.zone for p in alone.placements} == {"us-east-1b"}
+    assert alone.usable_mbps >= alone.load.planned_mbps
+    assert alone.survival.after_zone_loss_mbps == 0
+    assert ZONE_LOSS_NOT_SURVIVED in {b.constraint for b in alone.because}
+    everywhere = frozenset((shape.name, zone) for shape in CATALOG.shapes for zone in context().zones)
+    assert isinstance(sizer.size(context(everywhere), APPLICATIONS), Infeasible)
+
+
+def test_a_load_that_no_mix_holds_is_refused_whatever_the_zones() -> None:
+    sizer = sizing.Sizer(source({"intranet": 90_000, "updates": 0}), CATALOG, INTENT.limits)
+    refused = sizer.size(context(), APPLICATIONS)
+    assert isinstance(refused, Infeasible)
+    assert "max_nodes_per_tier" in refused.relaxation
