@@ -6,10 +6,10 @@ from collections import Counter
 
 from ecm.model.base import Frozen
 from ecm.model.catalog import Catalog
+from ecm.model.contract import INTERFACE_SERVICES
 from ecm.model.fleet import Role
 from ecm.model.plan import Desired
 
-ENDPOINTS_PER_ZONE = 6
 ROUTES_OF_THE_VPC = 3
 """Local, internet and the storage gateway's prefix list."""
 
@@ -32,7 +32,7 @@ def usage(desired: Desired, catalog: Catalog) -> Usage:
     routes = Counter(route.route_table for route in desired.network.vpc_routes)
     return Usage(
         vcpus=sum(catalog.shape(node.shape).vcpu for _, node in nodes),
-        network_interfaces=len(nodes) + (entries + ENDPOINTS_PER_ZONE) * zones,
+        network_interfaces=len(nodes) + (entries + len(INTERFACE_SERVICES)) * zones,
         elastic_ips=sum(1 for tier, _ in nodes if tier.exits) + entries * zones,
         load_balancers=entries,
         routes_per_table=ROUTES_OF_THE_VPC + max(routes.values(), default=0),

@@ -10,10 +10,9 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from ecm.infra.naming import Labels
+from ecm.model.contract import INTERFACE_SERVICES
 
 HTTPS = 443
-INTERFACE_SERVICES = ("ec2messages", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages")
-"""Session Manager (the first and the last two), logs, metrics and the edge tier's key."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+INTERFACE_SERVICES = ("ec2messages", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages")
+"""AWS services with an interface endpoint in every zone; private nodes have no other way there.
+
+Session Manager (the first and the last two), logs, metrics and the edge tier's key.
+"""
 CONFIG_TAG = "ecm:config"
 """Instance tag that holds the configuration bucket's name.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ecm.model.catalog import Catalog
+from ecm.model.contract import INTERFACE_SERVICES
 from ecm.model.fleet import Role, Tenancy
 from ecm.model.forecast import ApplicationForecast
 from ecm.model.plan import Cost, CostLine, Desired, TierPlan
 
 GB_PER_HOUR_PER_MBPS_PERMILLE = 450
 """1 Mbit/s for one hour is 10^6 x 3600 / 8 bytes = 0.45 GB."""
-ENDPOINTS_PER_ZONE = 6
-"""Interface endpoints of private nodes: ssm, ssmmessages, ec2messages, secretsmanager, logs, monitoring."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _lines(desired: Desired, prices: Prices) -> dict[str, int]:
     lines = {f"compute {tier.id}": node_prices(tier, prices.catalog) for tier in desired.tiers}
     lines["public addresses"] = (exit_nodes + entries * zones) * price.public_ipv4_usd_per_hour
     lines["load balancers"] = entries * price.nlb_usd_per_hour
-    lines["interface endpoints"] = ENDPOINTS_PER_ZONE * zones * price.interface_endpoint_usd_per_hour
+    lines["interface endpoints"] = len(INTERFACE_SERVICES) * zones * price.interface_endpoint_usd_per_hour
     hops = {c.id: len(c.tiers) - 1 for c in desired.chains}
     total = crossing = 0
     for route in desired.applications:
