@@ -49,8 +49,12 @@ LOAD = 10
 FEWEST = 6
 """Nodes that each VPN of the node fleet has at least: two in each of its three tiers."""
 BARE_MAIN = """import asyncio
+import sys
+from pathlib import Path
 
 import pulumi
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 async def program():
