@@ -77,11 +77,25 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
         failed = _marked(job, plan, outcome)
         if not failed:
             raise CommandError(_failure(plan, outcome))
-        plan = _next_plan(job, approved, plan)
+        try:
+            plan = _next_plan(job, approved, plan)
+        except CommandError:
+            _approve_again(job, approved)
+            raise
+    _approve_again(job, approved)
     job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why="no capacity")
     raise CommandError(
         f"EC2 had no capacity {MAX_TRIES} times in a row; plan again later: ecm plan --stack {plan.stack}"
     )
+
+
+def _approve_again(job: Job, approved: Plan) -> None:
+    """Let the plan that a person approved stand again: what was tried in its place was for want of capacity only."""
+    if job.session.settings.approved == approved.digest:
+        return
+    stands = ask_stack(job.session, job.store)
+    why = "no capacity for the plans tried in its place"
+    approve_plan(job.session, job.store, stands, (approved.digest, job.session.who, why))
 
 
 def _attempt(job: Job, plan: Plan) -> Outcome:
