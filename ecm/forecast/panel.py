@@ -31,11 +31,20 @@ class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no ty
         "requires-fh-in-fit": False,
     }
 
+    def learn(self, values: Values) -> object:
+        """Return what the model estimates from `values` (series, time), to be given to `paths`; None: nothing.
+
+        Only a model with parameters of its own needs it. Rows of the result belong to rows of `values`.
+        """
+        del values
+        return None
+
     @abstractmethod
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return forecasts of shape (series, origins, steps) from `values` of shape (series, time).
 
-        A forecast from origin o uses `values[:, :o + 1]` alone. NaN where the history is too short.
+        A forecast from origin o uses `values[:, :o + 1]` and `learnt` alone, and does not depend on the other origins.
+        Without `learnt` a model learns from what precedes all of the origins. NaN where the history is too short.
         """
 
     def _fit(self, y: pd.DataFrame, X: object, fh: object) -> PanelForecaster:  # noqa: ARG002, N803 - sktime's names

@@ -33,9 +33,15 @@ class Blend(PanelForecaster):
         self.parts = parts
         super().__init__()
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def learn(self, values: Values) -> tuple[object, ...]:
+        """Return what the parts learn, in their order."""
+        return tuple(part.learn(values) for part in self.parts)
+
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
-        paths: Values = np.mean([part.paths(values, origins, steps) for part in self.parts], axis=0)
+        known = learnt if isinstance(learnt, tuple) else (None,) * len(self.parts)
+        each = [part.paths(values, origins, steps, one) for part, one in zip(self.parts, known, strict=True)]
+        paths: Values = np.mean(each, axis=0)
         return paths
 
     @classmethod

@@ -26,8 +26,9 @@ class LastValue(PanelForecaster):
 
     """
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
+        del learnt
         return np.repeat(held(values, origins)[:, :, None], steps, axis=2)
 
     @classmethod

@@ -32,8 +32,9 @@ class SeasonalNaive(PanelForecaster):
         self.season_steps = season_steps
         super().__init__()
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
+        del learnt
         ahead = np.arange(1, steps + 1)
         past = origins[:, None] + ahead - self.season_steps * -(-ahead // self.season_steps)
         found = take(values, past)

@@ -61,8 +61,9 @@ class ResidualRegression(PanelForecaster):
         self.reach = reach
         super().__init__()
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
+        del learnt
         parts = [
             self._paths(values[i : i + SERIES_AT_ONCE], origins, steps) for i in range(0, len(values), SERIES_AT_ONCE)
         ]

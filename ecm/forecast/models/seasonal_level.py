@@ -49,8 +49,9 @@ class SeasonalLevel(PanelForecaster):
         self.reach = reach
         super().__init__()
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
+        del learnt
         seasons = (self.day_steps, self.week_steps)
         ahead = np.arange(1, steps + 1)
         coming = profile(values, origins[:, None] + ahead, seasons, reach=self.reach, ahead=steps).week
