@@ -98,6 +98,13 @@ def test_the_low_alarm_needs_15_minutes_below_its_factor(low: float, load: float
     assert found[4] == left
 
 
+def test_target_tracking_may_go_in_as_far_as_every_datapoint_allows() -> None:
+    """Same page: scales in more gradually. 8 nodes, then 250, 200 and 100 of 50 a node: 2 for the last, 5 for all."""
+    trace = a_trace([400.0] * 2 + [250.0, 200.0, 100.0] + [100.0] * 3)
+    assert counts(peers.TargetTracking(grid=(0.5,)), trace, first=2) == [8, 8, 8, 2, 2, 2]
+    assert counts(peers.TargetTracking(gradual=True, grid=(0.5,)), trace, first=2) == [8, 8, 8, 5, 4, 2]
+
+
 def test_the_high_alarm_needs_3_minutes() -> None:
     """AlarmHigh: 3 datapoints within 3 minutes; a row of 5 minutes holds them, of rows of 1 minute it takes 3."""
     by_minute = a_trace([50.0, 50.0] + [200.0] * 5, step_min=1)

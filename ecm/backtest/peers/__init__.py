@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from ecm.backtest.peers.aws_predictive import AwsPredictive
 from ecm.backtest.peers.hourly import HORIZON_H, REFRESH_H, HourlyForecasts, true_hours
 from ecm.backtest.peers.kubernetes_hpa import KubernetesHpa
@@ -17,7 +19,8 @@ STABILISATIONS_S = (300, 900, 3600)
 BUFFERS_MIN = (5, 15, 30, 59)
 """The default, and up to the longest that AWS allows."""
 AHEADS_MIN = (30, 60)
-LOW_ALARMS = (LOW_EC2, LOW_APPLICATION)
+SCALE_IN = tuple(product((LOW_EC2, LOW_APPLICATION), (False, True)))
+"""Low alarm and whether target tracking scales in gradually."""
 
 
 def peers() -> dict[str, tuple[Policy, ...]]:
@@ -26,14 +29,14 @@ def peers() -> dict[str, tuple[Policy, ...]]:
         "static peak": (StaticPeak(), StaticPeak(0.99)),
         "recent peak": tuple(RecentPeak(w) for w in RECENT_WINDOWS_MIN),
         "Kubernetes HPA": tuple(KubernetesHpa(s) for s in STABILISATIONS_S),
-        "AWS target tracking": tuple(TargetTracking(a) for a in LOW_ALARMS),
-        "weekly max": tuple(WeeklyMax(m, a) for m in AHEADS_MIN for a in LOW_ALARMS),
+        "AWS target tracking": tuple(TargetTracking(*s) for s in SCALE_IN),
+        "weekly max": tuple(WeeklyMax(m, *s) for m in AHEADS_MIN for s in SCALE_IN),
     }
 
 
 def aws_predictive(forecasts: HourlyForecasts) -> tuple[Policy, ...]:
     """Return the variants of AWS predictive scaling on `forecasts`."""
-    return tuple(AwsPredictive(forecasts, b, a) for b in BUFFERS_MIN for a in LOW_ALARMS)
+    return tuple(AwsPredictive(forecasts, b, *s) for b in BUFFERS_MIN for s in SCALE_IN)
 
 
 __all__ = [

@@ -15,7 +15,7 @@ import numpy as np
 from ecm.backtest.arrays import Counts, Loads
 from ecm.backtest.peers.hourly import HourlyForecasts
 from ecm.backtest.peers.policy import TARGETS, sized
-from ecm.backtest.peers.target_tracking import LOW_EC2, Tracking, tracked
+from ecm.backtest.peers.target_tracking import LOW_EC2, Tracking, tracked, tracking_variant
 from ecm.backtest.trace import Rules, Trace
 
 
@@ -30,6 +30,7 @@ class AwsPredictive:
     forecasts: HourlyForecasts
     buffer_min: int = 5
     low_alarm: float = LOW_EC2
+    gradual: bool = False
     grid: tuple[float, ...] = TARGETS
     name: str = "AWS predictive scaling"
     knob: str = "target utilisation"
@@ -40,14 +41,14 @@ class AwsPredictive:
 
     @property
     def variant(self) -> str:
-        """The buffer and the low alarm."""
-        return f"buffer {self.buffer_min} min, low alarm {self.low_alarm:g}"
+        """The buffer and target tracking's settings."""
+        return f"buffer {self.buffer_min} min, {tracking_variant(self.low_alarm, gradual=self.gradual)}"
 
     def desired(self, trace: Trace, rules: Rules, first: int) -> Counts:
         """Replay floor and target tracking from the run-in on."""
         every = rules.period(trace.step_min) * trace.step_min
         floors = sized(planned_load(trace, self.forecasts, self.buffer_min, every), self.grid, rules)
-        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors))
+        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors, self.gradual))
 
 
 def planned_load(trace: Trace, forecasts: HourlyForecasts, buffer_min: int, every_min: int) -> Loads:

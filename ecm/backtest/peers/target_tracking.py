@@ -5,6 +5,8 @@ above the target for 3 datapoints in 3 minutes, low under 0.7 (EC2) or 0.9 (Appl
 minutes; both factors are read off the alarms, AWS calls them an implementation detail. A row is the value of each of
 its minutes, so the 3 datapoints lie within one row of 5 minutes. Where in doubt the rule is favoured: utilisation is
 not capped at 100 %, alarms have no delay, the warm-up is exactly the boot time, and terminating nodes are not counted.
+AWS says that it scales in "more gradually" but not how far: to what the latest row needs, or to what each datapoint of
+the alarm needs (`gradual`). Both are variants.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecm.backtest.arrays import Counts, Flags, Loads, nodes_for
+from ecm.backtest.arrays import Counts, Flags, Loads, nodes_for, trailing
 from ecm.backtest.peers.policy import TARGETS, rows_still_booting, run_in, sized
 from ecm.backtest.trace import Rules, Trace
 
@@ -28,19 +30,20 @@ class TargetTracking:
     """One target tracking policy with scale-in enabled."""
 
     low_alarm: float = LOW_EC2
+    gradual: bool = False
     grid: tuple[float, ...] = TARGETS
     name: str = "AWS target tracking"
     knob: str = "target utilisation"
 
     @property
     def variant(self) -> str:
-        """The low alarm."""
-        return f"low alarm {self.low_alarm:g}"
+        """The low alarm and how far it goes in."""
+        return tracking_variant(self.low_alarm, gradual=self.gradual)
 
     def desired(self, trace: Trace, rules: Rules, first: int) -> Counts:
         """Replay the policy from the run-in on."""
         floors = np.full((len(self.grid), trace.rows), rules.min_nodes, dtype=np.int64)
-        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors))
+        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors, self.gradual))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,13 @@ class Tracking:
     low_alarm: float
     floors: Counts
     """(grid, rows): what another policy or the minimum asks for; the group's desired count is the maximum of both."""
+    gradual: bool = False
+    """Scale in to what the highest datapoint of the low alarm needs, not the latest."""
+
+
+def tracking_variant(low_alarm: float, *, gradual: bool) -> str:
+    """Return the settings beside the target in words."""
+    return f"low alarm {low_alarm:g}{', gradual' if gradual else ''}"
 
 
 def tracked(trace: Trace, rules: Rules, first: int, how: Tracking) -> Counts:
@@ -61,6 +71,7 @@ def tracked(trace: Trace, rules: Rules, first: int, how: Tracking) -> Counts:
     warm = rows_still_booting(trace.step_min, rules.boot_min, at_row_end=False)
     target = np.array(how.grid) * rules.capacity
     floors = np.ascontiguousarray(how.floors.T)
+    into = trailing(np.maximum, trace.load, alarms.rows_low - 1 if how.gradual else 0, 0.0)
     decided = np.zeros((trace.rows, len(how.grid)), dtype=np.int64)
     now = sized(trace.load[start - 1 : start], how.grid, rules)[:, 0] if start else floors[0]
     for row in range(start, trace.rows):
@@ -69,7 +80,9 @@ def tracked(trace: Trace, rules: Rules, first: int, how: Tracking) -> Counts:
             alarms.see(load, target * decided[max(start, row - reporting) : row].min(axis=0))
             if (row - start) % period == 0:
                 warming = decided[max(start, row - warm) : row].min(axis=0) < now
-                now = stepped(now, nodes_for(np.array(load), target), alarms.high(), alarms.low() & ~warming)
+                low = alarms.low() & ~warming
+                needed = nodes_for(np.where(low, into[row - 1], load), target)
+                now = stepped(now, needed, alarms.high(), low)
         if (row - start) % period == 0:
             now = np.maximum(now, floors[row])
         decided[row] = now
@@ -93,7 +106,7 @@ class _Alarms:
     def __init__(self, step_min: int, low_alarm: float, knobs: int) -> None:
         self._low_alarm = low_alarm
         self._rows_high = -(-HIGH_DATAPOINTS_MIN // step_min)
-        self._rows_low = -(-LOW_DATAPOINTS_MIN // step_min)
+        self.rows_low = -(-LOW_DATAPOINTS_MIN // step_min)
         self._above = np.zeros(knobs, dtype=np.int64)
         self._below = np.zeros(knobs, dtype=np.int64)
 
@@ -108,4 +121,4 @@ class _Alarms:
 
     def low(self) -> Flags:
         """Whether the low alarm is on."""
-        return self._below >= self._rows_low
+        return self._below >= self.rows_low

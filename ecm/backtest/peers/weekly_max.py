@@ -12,7 +12,7 @@ import numpy as np
 
 from ecm.backtest.arrays import Counts, Loads
 from ecm.backtest.peers.policy import TARGETS, sized
-from ecm.backtest.peers.target_tracking import LOW_EC2, Tracking, tracked
+from ecm.backtest.peers.target_tracking import LOW_EC2, Tracking, tracked, tracking_variant
 from ecm.backtest.trace import Rules, Trace
 
 WEEK_MIN = 10080
@@ -25,19 +25,20 @@ class WeeklyMax:
     ahead_min: int = 30
     """How far past this time last week the maximum reaches; both ends of the range count."""
     low_alarm: float = LOW_EC2
+    gradual: bool = False
     grid: tuple[float, ...] = TARGETS
     name: str = "weekly max"
     knob: str = "target utilisation"
 
     @property
     def variant(self) -> str:
-        """How far ahead, and the low alarm."""
-        return f"{self.ahead_min} min ahead, low alarm {self.low_alarm:g}"
+        """How far ahead, and target tracking's settings."""
+        return f"{self.ahead_min} min ahead, {tracking_variant(self.low_alarm, gradual=self.gradual)}"
 
     def desired(self, trace: Trace, rules: Rules, first: int) -> Counts:
         """Replay floor and target tracking from the run-in on."""
         floors = sized(weekly_peak(trace, self.ahead_min), self.grid, rules)
-        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors))
+        return tracked(trace, rules, first, Tracking(self.grid, self.low_alarm, floors, self.gradual))
 
 
 def weekly_peak(trace: Trace, ahead_min: int) -> Loads:
