@@ -28,6 +28,7 @@ def a_forecast(fleet: Fleet, loads: dict[str, int], *, fallen: frozenset[str] = 
         window_first_step=2,
         applications=tuple(_application(fleet, a, loads[a], fallen=a in fallen) for a in applications),
         scenarios=scenarios,
+        earlier=np.empty((0, *scenarios[:, :, 2:].shape)),
         tail_factor_permille=1100,
     )
 

@@ -1,6 +1,6 @@
 """Joint forecast of the load of all applications, with errors measured out of sample."""
 
 from ecm.forecast.errors import ForecastError
-from ecm.forecast.predicting import predict
+from ecm.forecast.predicting import Predictor, predict
 
-__all__ = ["ForecastError", "predict"]
+__all__ = ["ForecastError", "Predictor", "predict"]

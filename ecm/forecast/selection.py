@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,16 +14,22 @@ from ecm.forecast.arrays import Values, conformal, highest, pinball
 POWERS = (0.5, 0.0, 1.0)
 """An error counts in units of forecast ** power: 0 additive, 1 relative, 0.5 between them (as counts behave); the first
 is preferred."""
-SHARES = (0.9, 0.98)
-"""Losses are those of these quantiles of the window's maximum: what a plan buys; too low costs 9 to 49 times more."""
+WEIGHTS = (0.25, 0.0, 0.5)
+"""Share of the scale that follows the present restlessness; the first is preferred."""
+SHARES = (0.9, 0.98, 0.995)
+"""Losses are those of these quantiles of the window's maximum: what a plan buys; too low costs 9 to 199 times more."""
 MARGIN = 0.03
 """Another candidate must be better than a preferred one by this share: differences below it are chance."""
+COMBINED = 3
+"""The mean of the best two and of the best three models are candidates too: they err in different ways."""
 SCALE_FLOOR = 0.05
 """The unit of relative errors is at least this share of the mean load: a quiet night must not make errors infinite."""
 MEASURED_SHARE = 0.8
 """A past window counts when at least this share of it was measured."""
 MIN_WINDOWS = 20
 """A candidate with fewer past windows is not judged."""
+JUDGED = 1024
+"""At most this many windows, evenly spread, judge the candidates."""
 CHECKS = 40
 """At most this many windows are checked for coverage."""
 
@@ -35,57 +42,85 @@ class Past:
     """(origins, steps)"""
     paths: Values
     """(models, origins, steps)"""
+    restless: Values
+    """(origins): recent over usual restlessness at each origin."""
     window_first: int
     floor: float
     """Smallest unit of scaled errors, Mbit/s."""
 
+    def at(self, rows: npt.NDArray[np.int64]) -> Past:
+        """Return the same of the origins `rows` alone."""
+        return Past(self.actual[rows], self.paths[:, rows], self.restless[rows], self.window_first, self.floor)
+
 
 class Candidate(NamedTuple):
-    """A model's place in the list of models, and the power of its error scale."""
+    """Models whose mean is the forecast, by their places in the list of models, and the scale of its errors."""
 
-    model: int
-    power: float
+    models: tuple[int, ...]
+    power: float = POWERS[0]
+    weight: float = WEIGHTS[0]
+
+    def path(self, paths: Values) -> Values:
+        """Return the candidate's forecast from those of all models, which are the first axis."""
+        found: Values = paths[list(self.models)].mean(axis=0)
+        return found
+
+    def unit(self, path: Values, restless: Values, floor: float) -> Values:
+        """Return the unit in which the errors of `path` are counted; `restless` fits its leading axes."""
+        scale: Values = np.maximum(path, floor) ** self.power
+        present = 1 - self.weight + self.weight * restless
+        return scale * present.reshape(present.shape + (1,) * (scale.ndim - present.ndim))
 
 
-def unit(path: Values, power: float, floor: float) -> Values:
-    """Return the unit in which the errors of `path` are counted."""
-    scale: Values = np.maximum(path, floor) ** power
-    return scale
-
-
-def usable(past: Past, model: int) -> npt.NDArray[np.bool_]:
-    """Return the origins at which `model` forecast and whose window was measured."""
-    forecast: npt.NDArray[np.bool_] = ~np.isnan(past.paths[model]).any(axis=1)
-    both: npt.NDArray[np.bool_] = _measured(past) & forecast
-    return both
+def usable(past: Past, candidate: Candidate) -> npt.NDArray[np.bool_]:
+    """Return the origins at which `candidate` forecast and whose window was measured."""
+    missing = np.isnan(past.paths[list(candidate.models)]).any(axis=(0, 2))
+    return np.asarray(_measured(past) & ~missing, dtype=np.bool_)
 
 
 def _measured(past: Past) -> npt.NDArray[np.bool_]:
     window = past.actual[:, past.window_first :]
-    enough: npt.NDArray[np.bool_] = (~np.isnan(window)).mean(axis=1) >= MEASURED_SHARE
-    return enough
+    return np.asarray(np.mean(~np.isnan(window), axis=1) >= MEASURED_SHARE, dtype=np.bool_)
 
 
-def choose(past: Past, chosen: npt.NDArray[np.bool_]) -> Candidate | None:
-    """Return the candidate with the lowest loss on the origins `chosen`; None where none can be judged.
+def choose(past: Past) -> Candidate | None:
+    """Return the candidate with the lowest loss; None where none can be judged.
+
+    First the models alone, then the means of the best ones, then their error scales.
+    """
+    rows = np.flatnonzero(_measured(past))
+    past = past.at(rows[:: max(1, -(-len(rows) // JUDGED))])
+    alone = {Candidate((m,)): _loss(past, Candidate((m,))) for m in range(len(past.paths))}
+    ranked = sorted((loss, place, c) for place, (c, loss) in enumerate(alone.items()) if np.isfinite(loss))
+    if not ranked:
+        return None
+    best = [c.models[0] for _, _, c in ranked]
+    means = [Candidate(tuple(sorted(best[:k]))) for k in range(COMBINED, 1, -1) if len(best) >= k]
+    chosen = _lowest(past, means + [c for c in alone if c.models[0] in best])
+    return _lowest(past, [Candidate(chosen.models, p, w) for p, w in product(POWERS, WEIGHTS)])
+
+
+def _lowest(past: Past, candidates: list[Candidate]) -> Candidate:
+    """Return the candidate with the lowest loss; an earlier one stands unless a later one is clearly better."""
+    best, least = candidates[0], _loss(past, candidates[0])
+    for candidate in candidates[1:]:
+        loss = _loss(past, candidate)
+        if loss < least * (1 - MARGIN):
+            best, least = candidate, loss
+    return best
+
+
+def _loss(past: Past, candidate: Candidate) -> float:
+    """Return the mean pinball loss of the window's maximum; infinite with too few windows.
 
     Quantiles are taken from one half of the origins (in time) and charged on the other, and the other way round.
     """
-    best: tuple[float, Candidate] | None = None
-    for model in range(len(past.paths)):
-        rows = np.flatnonzero(usable(past, model) & chosen)
-        if len(rows) < MIN_WINDOWS:
-            continue
-        actual = highest(past.actual[rows][:, past.window_first :])
-        forecast = past.paths[model][rows][:, past.window_first :].max(axis=1)
-        for power in POWERS:
-            loss = _loss(actual, forecast, unit(forecast, power, past.floor))
-            if best is None or loss < best[0] * (1 - MARGIN):
-                best = (loss, Candidate(model, power))
-    return best[1] if best else None
-
-
-def _loss(actual: Values, forecast: Values, scale: Values) -> float:
+    rows = np.flatnonzero(usable(past, candidate))
+    if len(rows) < MIN_WINDOWS:
+        return float("inf")
+    actual = highest(past.actual[rows][:, past.window_first :])
+    forecast = candidate.path(past.paths[:, rows])[:, past.window_first :].max(axis=1)
+    scale = candidate.unit(forecast, past.restless[rows], past.floor)
     errors = (actual - forecast) / scale
     half = len(errors) // 2
     early, late = slice(None, half), slice(half, None)
@@ -105,9 +140,9 @@ def errors(past: Past, candidate: Candidate) -> Values:
     A step that was not measured has the error of the step before it (or the first one measured); an origin that cannot
     be used has the errors of another one, so that every series has an error for every scenario.
     """
-    path = past.paths[candidate.model]
-    found: Values = (past.actual - path) / unit(path, candidate.power, past.floor)
-    good = np.flatnonzero(usable(past, candidate.model))
+    path = candidate.path(past.paths)
+    found: Values = (past.actual - path) / candidate.unit(path, past.restless, past.floor)
+    good = np.flatnonzero(usable(past, candidate))
     steps = np.maximum.accumulate(np.where(np.isnan(found), -1, np.arange(found.shape[1])), axis=1)
     first = np.argmax(~np.isnan(found), axis=1)[:, None]
     found = np.take_along_axis(found, np.where(steps < 0, first, steps), axis=1)
@@ -122,21 +157,22 @@ def coverage_permille(past: Past) -> int:
     The model is chosen and its errors are taken on the earlier half of the origins alone, and checked on the later.
     0 where there are too few to check.
     """
-    measured = _measured(past)
-    early = np.cumsum(measured) <= measured.sum() // 2
-    candidate = choose(past, early)
+    measured = np.flatnonzero(_measured(past))
+    half = len(measured) // 2
+    early, late = past.at(measured[:half]), past.at(measured[half:])
+    candidate = choose(early) if half else None
     if candidate is None:
         return 0
-    good = usable(past, candidate.model)
-    fit, check = np.flatnonzero(good & early), np.flatnonzero(good & ~early)
+    check = np.flatnonzero(usable(late, candidate))
     if not len(check):
         return 0
-    check = check[:: -(-len(check) // CHECKS)]
-    path = past.paths[candidate.model][:, past.window_first :]
-    scaled = errors(past, candidate)[fit][:, past.window_first :]
+    late = late.at(check[:: -(-len(check) // CHECKS)])
+    first = past.window_first
+    scaled = errors(early, candidate)[:, first:]
+    path = candidate.path(late.paths)
+    scale = candidate.unit(path, late.restless, past.floor)[:, first:]
     inside = 0
-    for origin in check:
-        scale = unit(path[origin], candidate.power, past.floor)
-        maxima = np.sort((path[origin] + scaled * scale).max(axis=1))
-        inside += int(highest(past.actual[origin, past.window_first :]) <= conformal(maxima, 0.9))
-    return inside * 1000 // len(check)
+    for origin in range(len(path)):
+        maxima = np.sort((path[origin, first:] + scaled * scale[origin]).max(axis=1))
+        inside += int(highest(late.actual[origin, first:]) <= conformal(maxima, 0.9))
+    return inside * 1000 // len(path)

@@ -31,22 +31,31 @@ class WallClock:
         shift = np.rint((offsets - offsets.min()) / interval_min).astype(np.int64)
         return cls(np.arange(steps) + shift, bool((shift != shift[0]).any()))
 
-    def paths(self, forecaster: PanelForecaster, values: Values, origins: Steps, steps: int) -> Values:
-        """Return `forecaster.paths` with seasons of the wall clock: (series, origins, steps) on the UTC grid.
+    def learn(self, forecaster: PanelForecaster, values: Values) -> object:
+        """Return what `forecaster` learns from `values` (series, time) on the wall clock."""
+        return forecaster.learn(self._shown(values))
 
-        An hour that the clock skips is not measured on it; one that it shows twice is the mean of both.
-        """
+    def paths(
+        self, forecaster: PanelForecaster, values: Values, origins: Steps, steps: int, learnt: object = None
+    ) -> Values:
+        """Return `forecaster.paths` with seasons of the wall clock: (series, origins, steps) on the UTC grid."""
         if not self.changes:
-            return forecaster.paths(values, origins, steps)
-        here = self.places[: values.shape[1]]
-        total = np.zeros((len(values), int(here.max()) + 1))
-        count = np.zeros_like(total)
-        measured = ~np.isnan(values)
-        for row in range(len(values)):
-            np.add.at(total[row], here, np.where(measured[row], values[row], 0.0))
-            np.add.at(count[row], here, measured[row])
-        wall = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            return forecaster.paths(values, origins, steps, learnt)
         ahead = self.places[origins[:, None] + np.arange(1, steps + 1)] - self.places[origins][:, None]
         ahead = np.maximum(ahead, 1)
-        found = forecaster.paths(wall, self.places[origins], int(ahead.max()))
+        found = forecaster.paths(self._shown(values), self.places[origins], int(ahead.max()), learnt)
         return np.take_along_axis(found, np.broadcast_to(ahead - 1, (len(values), *ahead.shape)), axis=2)
+
+    def _shown(self, values: Values) -> Values:
+        """Return `values` on the wall clock.
+
+        An hour that the clock skips is not measured on it; of one that it shows twice the first counts, so that nothing
+        is seen before it was measured.
+        """
+        if not self.changes:
+            return values
+        here = self.places[: values.shape[1]]
+        shown = np.full((len(values), int(here.max()) + 1), np.nan)
+        places, firsts = np.unique(here, return_index=True)
+        shown[:, places] = values[:, firsts]
+        return shown

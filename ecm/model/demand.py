@@ -107,6 +107,9 @@ class Forecast(Frozen):
     """Sorted by application; the first axis of `scenarios`."""
     scenarios: Array
     """(applications, scenarios, steps), Mbit/s, whole numbers, none negative."""
+    earlier: Array
+    """(forecasts, applications, scenarios, steps of the window), Mbit/s: the same of the forecasts made in the last
+    minutes, latest first; capacity that they asked for is not taken away yet."""
     tail_factor_permille: Annotated[int, Field(ge=1000)] = 1000
     """Factor on the largest scenario for quantiles beyond what the number of scenarios can show."""
 
@@ -117,6 +120,9 @@ class Forecast(Frozen):
             raise ValueError("applications must be sorted")
         if self.scenarios.ndim != 3 or self.scenarios.shape[0] != len(ids):
             raise ValueError(f"scenarios has shape {self.scenarios.shape}, expected ({len(ids)}, scenarios, steps)")
+        window = self.scenarios[:, :, self.window_first_step :].shape
+        if self.earlier.ndim != 4 or self.earlier.shape[1:] != window:
+            raise ValueError(f"earlier has shape {self.earlier.shape}, expected (forecasts, *{window})")
         return self
 
     def row(self, application: str) -> int:

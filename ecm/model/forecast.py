@@ -31,4 +31,6 @@ class ApplicationForecast(Frozen):
     """The latest load is below what the model thought possible: nothing is scaled in on it."""
     coverage_permille: Annotated[int, Field(ge=0, le=1000)]
     """Share of past windows whose maximum stayed within the P90, out of sample."""
+    calibrated: bool = True
+    """Whether the band held over the last day; where it did not, sizing also keeps a margin over the recent peak."""
     event_effects: tuple[Text, ...] = ()

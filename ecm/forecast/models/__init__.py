@@ -1,7 +1,7 @@
 """The models: one file each, found by being here.
 
 A model's module has `RANK` (the lower, the earlier it is preferred when evidence does not decide) and
-`forecaster(season)`, which returns a `PanelForecaster`.
+`forecaster(season)`, which returns a `PanelForecaster`; one whose forecaster learns parameters may have `REFIT_DAYS`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ import warnings
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import NamedTuple
+from types import ModuleType
+from typing import Final, NamedTuple
 
 from ecm.forecast.panel import PanelForecaster
 from ecm.forecast.season import Season
+
+REFIT_DAYS: Final = 7
+"""How often a model learns its parameters where it does not say so itself."""
 
 
 class Model(NamedTuple):
@@ -21,6 +25,7 @@ class Model(NamedTuple):
 
     name: str
     forecaster: PanelForecaster
+    refit_days: int
 
 
 @cache
@@ -35,4 +40,9 @@ def models(season: Season) -> tuple[Model, ...]:
 def _models(season: Season) -> tuple[Model, ...]:
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
     ranked = sorted(modules, key=lambda m: (m.RANK, m.__name__))
-    return tuple(Model(m.__name__.rpartition(".")[2].replace("_", "-"), m.forecaster(season)) for m in ranked)
+    return tuple(_model(module, season) for module in ranked)
+
+
+def _model(module: ModuleType, season: Season) -> Model:
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    return Model(name, module.forecaster(season), getattr(module, "REFIT_DAYS", REFIT_DAYS))

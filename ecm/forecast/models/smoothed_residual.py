@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecm.forecast.arrays import Steps, Values, mean
+from ecm.forecast.learning import lowest, parameters
 from ecm.forecast.panel import PanelForecaster
 from ecm.forecast.profile import profile
 from ecm.forecast.season import Season
@@ -20,7 +21,7 @@ class SmoothedResidual(PanelForecaster):
     """Profile of day and week plus the exponentially smoothed residual, held over the horizon.
 
     Simple exponential smoothing (Hyndman and Athanasopoulos, Forecasting, 8.1) from level 0; each series has the
-    parameter with the least squared one-step error before the first origin. sktime's ExponentialSmoothing with that
+    parameter with the least squared one-step error over what it learnt from. sktime's ExponentialSmoothing with that
     parameter forecasts the same, but 0.2 s per series and origin are too slow for hundreds of past origins.
 
     Examples
@@ -39,20 +40,25 @@ class SmoothedResidual(PanelForecaster):
         self.reach = reach
         super().__init__()
 
-    def paths(self, values: Values, origins: Steps, steps: int) -> Values:
+    def learn(self, values: Values) -> Values:
+        """Return the parameter of every series, shape (series, 1): least squared one-step error over `values`."""
+        residual = values - self._usual(values, 1)[:, :-1]
+        found = levels(residual, np.array(SMOOTHING)[:, None])
+        loss = mean((residual[:, 1:] - found[:, :, :-1]) ** 2)
+        return np.array(SMOOTHING)[lowest(loss)][:, None]
+
+    def paths(self, values: Values, origins: Steps, steps: int, learnt: object = None) -> Values:
         """Return the forecasts of all origins; see `PanelForecaster.paths`."""
-        length = values.shape[1]
-        seasons = (self.day_steps, self.week_steps)
-        usual = profile(values, np.arange(length + steps), seasons, reach=self.reach, ahead=steps).week
-        residual = values - usual[:, :length]
-        taught = int(origins.min()) + 1
-        found = levels(residual)
-        loss = mean((residual[:, 1:taught] - found[:, :, : taught - 1]) ** 2)
-        best = np.argmin(np.where(np.isnan(loss), np.inf, loss), axis=0)
-        level = found[best, np.arange(len(values))]
+        share = parameters(self, values, origins, learnt)[:, 0]
+        usual = self._usual(values, steps)
+        level = levels(values - usual[:, : values.shape[1]], share)
         base = usual[:, origins[:, None] + np.arange(1, steps + 1)]
         path: Values = np.maximum(base + level[:, origins][:, :, None], 0.0)
         return path
+
+    def _usual(self, values: Values, steps: int) -> Values:
+        seasons = (self.day_steps, self.week_steps)
+        return profile(values, np.arange(values.shape[1] + steps), seasons, reach=self.reach, ahead=steps).week
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -61,19 +67,19 @@ class SmoothedResidual(PanelForecaster):
         return [{"day_steps": 2, "week_steps": 4, "reach": 0}, {"day_steps": 3, "week_steps": 6}]
 
 
-def levels(residual: Values) -> Values:
-    """Return the smoothed residual after every step for all of SMOOTHING: (parameters, series, steps), from 0 on.
+def levels(residual: Values, share: Values) -> Values:
+    """Return the smoothed residual after every step, shape (*, series, steps), from 0 on.
 
-    A step that was not measured leaves the level as it is.
+    `share`, shape (*, series) or what broadcasts to it, is the smoothing parameter. A step that was not measured leaves
+    the level as it is.
     """
-    share = np.array(SMOOTHING)[:, None]
-    found = np.zeros((len(SMOOTHING), *residual.shape))
-    now = np.zeros(found.shape[:2])
+    now = np.zeros(np.broadcast_shapes(share.shape, residual.shape[:1]))
+    found = np.zeros((*now.shape, residual.shape[1]))
     gaps = np.isnan(residual)
     filled = np.where(gaps, 0.0, residual)
     for step in range(residual.shape[1]):
         now = now + share * np.where(gaps[:, step], 0.0, filled[:, step] - now)
-        found[:, :, step] = now
+        found[..., step] = now
     return found
 
 

@@ -1,0 +1,238 @@
+"""Past forecasts of every model, the model chosen for every series, and the errors it made: all out of sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from ecm.forecast.arrays import Steps, Values, highest, mean, take
+from ecm.forecast.causes import Effects, causes_of, effects
+from ecm.forecast.horizon import ERROR_DAYS, Horizon
+from ecm.forecast.models import Model, models
+from ecm.forecast.panel import PanelForecaster
+from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
+from ecm.forecast.volatility import restlessness
+from ecm.forecast.wallclock import WallClock
+from ecm.model.demand import DemandHistory
+from ecm.model.fleet import Fleet, next_by_id
+
+USED_DAYS = 35 + ERROR_DAYS
+"""History behind this is used for the effects of events alone."""
+PATHS_AT_ONCE = 1 << 22
+"""Bounds the memory of the paths of all models: values at a time."""
+SCENARIO_VALUES = 1 << 24
+MIN_SCENARIOS = 400
+"""Scenarios are all past origins, or so many of them, evenly spread, that they stay within 128 MB."""
+CHECKED_SPACING_MIN = 60
+FAILED = 3.1
+"""Coverage fails where more windows of the last day exceeded their P90 than chance explains once in a thousand times
+(normal bound); windows an hour apart count as independent."""
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One series with its chosen model."""
+
+    model: str
+    candidate: Candidate
+    floor: float
+    errors: Values
+    """(scenarios, steps): scaled errors at past origins."""
+    paths: Values
+    """(present origins, steps): forecasts, effects of events included."""
+    restless: Values
+    """(present origins)"""
+    coverage_permille: int
+    calibrated: bool
+
+    def scenarios(self, place: int) -> Values:
+        """Return what may come after the present origin at `place`: (scenarios, steps), Mbit/s, not rounded."""
+        path = self.paths[place]
+        found: Values = path + self.errors * self.candidate.unit(path, self.restless[place], self.floor)
+        return found
+
+
+@dataclass(frozen=True)
+class Fit:
+    """All series of a history, fitted on what had been measured by one moment."""
+
+    horizon: Horizon
+    first: int
+    """The first present origin; they follow each other up to the next refit or the end of the history."""
+    series: tuple[Fitted | None, ...]
+    """None: too little was measured to know any error."""
+    effects: tuple[Effects, ...]
+    scenarios: int
+
+
+def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon) -> Fit:
+    """Fit every series on the steps before `horizon.fitted` and forecast from every step up to the next refit.
+
+    A forecast uses what was measured before it alone; models, error scales and effects of events come from before the
+    refit. So the result for a step is the same whether later steps are in `history` or not.
+    """
+    end = min(history.mbps.shape[1], horizon.refit)
+    first = max(0, horizon.fitted - 1 - max(horizon.back, horizon.lead))
+    span = (history.start, history.interval_min, end + horizon.steps)
+    learnt = tuple(
+        effects(row[: horizon.fitted], causes_of(fleet, name, span), horizon.season, span[2] - horizon.fitted)
+        for name, row in zip(history.applications, history.mbps, strict=True)
+    )
+    past = horizon.origins()
+    count = len(past) or MIN_SCENARIOS
+    if not len(past):
+        return Fit(horizon, first, (None,) * len(learnt), learnt, count)
+    study = _Study(history, fleet, horizon, learnt, past, np.arange(first, end))
+    thin = study.thin()
+    series = tuple(one for part in study.parts() for one in study.fit(part, thin))
+    return Fit(horizon, first, series, learnt, len(past[thin]))
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What the fits of all series share."""
+
+    history: DemandHistory
+    fleet: Fleet
+    horizon: Horizon
+    effects: tuple[Effects, ...]
+    past: Steps
+    present: Steps
+
+    @property
+    def known(self) -> tuple[Model, ...]:
+        return models(self.horizon.season)
+
+    @property
+    def origins(self) -> Steps:
+        return np.concatenate([self.past, self.present])
+
+    def parts(self) -> Iterator[slice]:
+        each = len(self.known) * len(self.origins) * self.horizon.steps
+        at_once = max(1, PATHS_AT_ONCE // each)
+        for first in range(0, len(self.effects), at_once):
+            yield slice(first, min(first + at_once, len(self.effects)))
+
+    def thin(self) -> slice:
+        """Return which past origins become scenarios."""
+        each = len(self.effects) * self.horizon.steps * (self.horizon.back + 1)
+        most = max(MIN_SCENARIOS, SCENARIO_VALUES // each)
+        return slice(None, None, -(-len(self.past) // most))
+
+    def fit(self, part: slice, thin: slice) -> Iterator[Fitted | None]:
+        """Yield the fitted series of `part`."""
+        values = self.history.mbps[part, : int(self.present[-1]) + 1]
+        measured = values[:, : self.horizon.fitted]
+        floors = SCALE_FLOOR * np.nan_to_num(mean(measured)) + SMALLEST
+        clean = self._clean(values, part)
+        calm = restlessness(clean, self.horizon.season, floors)[:, self.origins]
+        paths = self._paths(clean, part)
+        for row in range(len(values)):
+            yield self._fit_one(values[row : row + 1], (paths[:, row], calm[row], float(floors[row])), thin)
+
+    def _clean(self, values: Values, part: slice) -> Values:
+        """Return the load without what events did to it."""
+        steps, fitted = values.shape[1], self.horizon.fitted
+        factors = [np.concatenate([e.measured, e.expected[fitted:steps]])[:steps] for e in self.effects[part]]
+        clean: Values = values / np.stack(factors)
+        return clean
+
+    def _fit_one(self, values: Values, what: tuple[Values, Values, float], thin: slice) -> Fitted | None:
+        paths, calm, floor = what
+        count, horizon = len(self.past), self.horizon
+        actual = take(values, self.past[:, None] + np.arange(1, horizon.steps + 1))[0]
+        past = Past(actual, paths[:, :count], calm[:count], horizon.window_first, floor)
+        chosen = choose(past)
+        if chosen is None:
+            return None
+        return Fitted(
+            model=" + ".join(self.known[m].name for m in chosen.models),
+            candidate=chosen,
+            floor=floor,
+            errors=errors(past, chosen)[thin],
+            paths=chosen.path(paths[:, count:]),
+            restless=calm[count:],
+            coverage_permille=coverage_permille(past),
+            calibrated=self._calibrated(past, chosen),
+        )
+
+    def _calibrated(self, past: Past, chosen: Candidate) -> bool:
+        """Return whether the windows of the last day exceeded the P90 of those before as rarely as they should."""
+        season, first = self.horizon.season, past.window_first
+        late = self.past >= self.horizon.fitted - season.day
+        good = usable(past, chosen)
+        path = chosen.path(past.paths)[:, first:].max(axis=1)
+        scaled = (highest(past.actual[:, first:]) - path) / chosen.unit(path, past.restless, past.floor)
+        before = np.sort(scaled[good & ~late])
+        spacing = max(season.steps(CHECKED_SPACING_MIN), self.horizon.steps - first)
+        checked = scaled[good & late & (self.past % spacing == 0)]
+        if len(before) < 2 * len(checked) or not len(checked):
+            return True
+        over = int((checked > before[int(np.ceil(0.9 * len(before))) - 1]).sum())
+        return over <= 0.1 * len(checked) + FAILED * float(np.sqrt(0.09 * len(checked))) + 1
+
+    def _paths(self, clean: Values, part: slice) -> Values:
+        """Return what every model forecast: (models, series of part, origins, steps), effects of events included."""
+        horizon, origins = self.horizon, self.origins
+        cut = max(0, horizon.fitted - USED_DAYS * horizon.season.day)
+        rows = range(part.start, part.stop)
+        ahead = origins[:, None] + np.arange(1, horizon.steps + 1)
+        factors = np.stack([self.effects[r].expected[ahead] for r in rows])
+        zones = [next_by_id(self.fleet.vpns, self.history.vpns[r]).time_zone for r in rows]
+        paths = np.full((len(self.known), len(rows), *ahead.shape), np.nan)
+        interval = horizon.season.interval_min
+        start = self.history.start + timedelta(minutes=interval * cut)
+        for zone in sorted(set(zones)):
+            clock = WallClock.of(zone, start, interval, clean.shape[1] - cut + horizon.steps)
+            mine = np.array([z == zone for z in zones])
+            panel = _Panel(clock, clean[mine, cut:], origins - cut, horizon.steps)
+            for index, model in enumerate(self.known):
+                refits = _refits(start, interval, model.refit_days, int(panel.origins[-1]) + 1)
+                paths[index, mine] = panel.paths(model.forecaster, refits)
+        found: Values = paths * factors
+        return found
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Series of one time zone, and the origins to forecast them from."""
+
+    clock: WallClock
+    values: Values
+    origins: Steps
+    steps: int
+
+    def paths(self, forecaster: PanelForecaster, refits: list[int]) -> Values:
+        """Return the forecasts of all origins; a model with parameters has learnt them before the last of `refits`."""
+        if type(forecaster).learn is PanelForecaster.learn:
+            return self.clock.paths(forecaster, self.values, self.origins, self.steps)
+        found = np.full((len(self.values), len(self.origins), self.steps), np.nan)
+        for first, after in zip(refits, [*refits[1:], int(self.origins[-1]) + 2], strict=True):
+            mine = (self.origins >= first - 1) & (self.origins < after - 1)
+            if not mine.any():
+                continue
+            learnt = self.clock.learn(forecaster, self.values[:, :first])
+            values = self.values[:, : int(self.origins[mine][-1]) + 1]
+            found[:, mine] = self.clock.paths(forecaster, values, self.origins[mine], self.steps, learnt)
+        return found
+
+
+def _refits(start: datetime, interval_min: int, days: int, steps: int) -> list[int]:
+    """Return the steps before which a model learns: every `days` days of the calendar, counted from 1970, at midnight.
+
+    Tied to the calendar, not to the history, so that all who forecast rest on the same parameters.
+    """
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    first = -(-(start - epoch) // timedelta(days=days))
+    found: list[int] = []
+    while True:
+        step = -(-(epoch + timedelta(days=days * first) - start) // timedelta(minutes=interval_min))
+        if step >= steps:
+            return found
+        if step > 1:
+            found.append(int(step))
+        first += 1
