@@ -147,6 +147,8 @@ class Event(Frozen):
     kind: Name
     start: UtcTime
     end: UtcTime
+    region: Region | None = None
+    """Where it happens; in a stack of another region it has no effect. None: everywhere."""
     vpn: Name | None = None
     application: Name | None = None
     expected_factor: Annotated[float, Field(gt=0, le=100)] | None = None
