@@ -1,26 +1,15 @@
-"""Events and holidays: what each did to the load, and what the next one is expected to do."""
+"""Events and holidays in the life of an application: found in the fleet file and in calendars."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import holidays
-import numpy as np
 
-from ecm.forecast.arrays import Values, mean, seasonal_mean
 from ecm.forecast.errors import ForecastError
-from ecm.forecast.season import Season
 from ecm.model.fleet import Fleet, Vpn, next_by_id
-
-PRIOR_WEIGHT = 1.0
-"""The fleet file's expected factor counts as much as one measured occurrence."""
-FACTORS = (0.1, 20.0)
-"""Bounds of a measured effect: beyond them the measurement is at fault."""
-LEVEL_DAYS = 1
-"""The level just before an occurrence is that of the day before it."""
 
 
 @dataclass(frozen=True)
@@ -39,103 +28,6 @@ class Cause:
     """For people, in the VPN's time zone."""
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What an occurrence is expected to do."""
-
-    factor: float
-    basis: str
-    """Empty: nothing is known."""
-
-
-@dataclass(frozen=True)
-class Effects:
-    """Factors of one application's events and holidays over history and horizon."""
-
-    measured: Values
-    """(history): the measured factor where an occurrence is over, else the expected one; 1 outside."""
-    expected: Values
-    """(history + horizon): the factor that was expected before each occurrence."""
-    causes: tuple[tuple[Cause, Expected], ...]
-
-    def texts(self, first: int, after: int) -> tuple[str, ...]:
-        """Return a line for every occurrence within the steps [first, after)."""
-        return tuple(_text(c, e)[:500] for c, e in self.causes if c.first < after and c.after > first)
-
-    def may_lower(self, first: int, after: int) -> bool:
-        """Return whether an occurrence within [first, after) lowers the load or has an unknown effect."""
-        return any(e.factor < 1 or not e.basis for c, e in self.causes if c.first < after and c.after > first)
-
-
-def effects(values: Values, causes: tuple[Cause, ...], season: Season, horizon: int) -> Effects:
-    """Return the factors of `causes` (sorted by first step) for the load `values`, shape (history,).
-
-    The effect of an occurrence is its load over what the same times of the weeks before suggest at the level of the day
-    before it, occurrences left out. What is expected of an occurrence comes from those of its kind before it (mean of
-    logarithms) and from the fleet file. A learnt fall is believed by n / (n + 1), since too low a forecast costs more.
-    """
-    length = len(values)
-    quiet = values.copy()
-    for cause in causes:
-        quiet[max(cause.first, 0) : max(cause.after, 0)] = np.nan
-    measured, expected = np.ones(length), np.ones(length + horizon)
-    learnt: dict[str, list[float]] = {}
-    rated = []
-    for cause in causes:
-        belief = _expected(cause, learnt.get(cause.kind, []))
-        rated.append((cause, belief))
-        steps = slice(max(cause.first, 0), max(cause.after, 0))
-        expected[steps] *= belief.factor
-        alone = sum(1 for c in causes if c.first < cause.after and c.after > cause.first) == 1
-        effect = _effect(values, quiet, cause, season) if alone and cause.after <= length else None
-        if effect is not None:
-            learnt.setdefault(cause.kind, []).append(math.log(effect))
-        measured[steps] *= belief.factor if effect is None else effect
-    return Effects(np.clip(measured, *FACTORS), np.clip(expected, *FACTORS), tuple(rated))
-
-
-def _expected(cause: Cause, learnt: list[float]) -> Expected:
-    times = f"{len(learnt)} occurrence" + ("s" if len(learnt) != 1 else "")
-    if cause.stated is not None:
-        log = (math.log(cause.stated) * PRIOR_WEIGHT + sum(learnt)) / (PRIOR_WEIGHT + len(learnt))
-        return Expected(math.exp(log), f"fleet file and {times}" if learnt else "prior from fleet file")
-    if not learnt:
-        return Expected(1.0, "")
-    log = sum(learnt) / len(learnt)
-    if log < 0:
-        log *= len(learnt) / (len(learnt) + 1)
-    return Expected(math.exp(log), f"learnt from {times}")
-
-
-def _effect(values: Values, quiet: Values, cause: Cause, season: Season) -> float | None:
-    if cause.first < season.day:
-        return None
-    steps = np.arange(cause.first, cause.after)
-    before = np.arange(cause.first - LEVEL_DAYS * season.day, cause.first)
-    lags = [season.week * k for k in (1, 2, 3, 4)] if cause.first >= season.week + season.day else []
-    if not lags:
-        days = -(-len(steps) // season.day)
-        lags = [season.day * k for k in range(days, days + 3)]
-    usual = seasonal_mean(quiet[None], steps, lags, 1.0)[0]
-    usual_before = seasonal_mean(quiet[None], before, lags, 1.0)[0]
-    both = np.where(np.isnan(usual) | np.isnan(values[steps]), np.nan, 1.0)
-    level_both = np.where(np.isnan(usual_before) | np.isnan(quiet[before]), np.nan, 1.0)
-    base, load = mean(usual * both), mean(values[steps] * both)
-    level = mean(quiet[before] * level_both) / mean(usual_before * level_both)
-    if not (base > 0 and load > 0):
-        return None
-    ratio = float(load / base) / (float(level) if np.isfinite(level) and level > 0 else 1.0)
-    return min(max(ratio, FACTORS[0]), FACTORS[1])
-
-
-def _text(cause: Cause, expected: Expected) -> str:
-    if not expected.basis:
-        return f"{cause.label} {cause.when}: effect unknown, none assumed"
-    percent = round((expected.factor - 1) * 100)
-    verb = f"adds {percent} %" if percent >= 0 else f"takes {-percent} %"
-    return f"{cause.label} {verb} {cause.when} ({expected.basis})"
-
-
 def causes_of(fleet: Fleet, application: str, span: tuple[datetime, int, int]) -> tuple[Cause, ...]:
     """Return the events and holidays of `application`, sorted; `span` is start, interval_min and steps in all."""
     vpn = next_by_id(fleet.vpns, next_by_id(fleet.applications, application).vpn)
@@ -143,7 +35,9 @@ def causes_of(fleet: Fleet, application: str, span: tuple[datetime, int, int]) -
     found = [
         _cause((event.id, event.kind), (event.start, event.end), event.expected_factor, (span, zone))
         for event in fleet.events
-        if event.application in (None, application) and event.vpn in (None, vpn.id)
+        if event.region in (None, fleet.region)
+        and event.vpn in (None, vpn.id)
+        and event.application in (None, application)
     ]
     found += [
         _cause((label, "holiday"), (start, end), None, (span, zone)) for label, start, end in _holidays(vpn, span, zone)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ecm.forecast.arrays import Steps, Values, highest, mean, take
-from ecm.forecast.causes import Effects, causes_of, effects
+from ecm.forecast.causes import causes_of
+from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
 from ecm.forecast.models import Model, models
 from ecm.forecast.panel import PanelForecaster

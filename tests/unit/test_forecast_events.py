@@ -37,7 +37,7 @@ def test_a_stated_effect_raises_the_forecast_and_says_so(tmp_path):
     told = predicted(history, a_fleet(NAMES, events=(an_event(factor=1.38),)))
     assert told.window_p50_mbps == pytest.approx(1.38 * plain.window_p50_mbps, rel=0.02)
     assert told.window_p90_mbps > 1.3 * plain.window_p90_mbps
-    assert told.event_effects == ("launch adds 38 % on Thursday 14:00 to 18:00 (prior from fleet file)",)
+    assert told.event_effects == ("launch adds 38 % (-13 to 119 %) on Thursday 14:00 to 18:00 (prior from fleet file)",)
     assert plain.event_effects == ()
     # Two steps before the event are as they were.
     assert told.p50_mbps[:2] == plain.p50_mbps[:2]
