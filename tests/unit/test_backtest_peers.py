@@ -84,7 +84,9 @@ def test_target_tracking_adds_two_for_one_and_a_half_and_removes_one() -> None:
     grown = np.ceil(5.5 * 0.5 / target).astype(int)  # 4 instances at 68.75 %: 5.5 are needed
     assert stepped(one(4), grown, np.array([True]), np.array([False])).tolist() == [6]
     assert counts(peers.TargetTracking(grid=(0.5,)), a_trace([200, 275, 275]), first=1) == [4, 6]
-    # 7 instances at 39 %: 5.5 are needed, 1.5 could go
+    # 7 instances at 39 %: 5.5 are needed, 1.5 could go; a row in which they boot is none of theirs
+    booting = a_trace([350.0] + [275.0] * 5)
+    assert counts(peers.TargetTracking(0.9, grid=(0.5,)), booting, first=1) == [7, 7, 7, 7, 6]
     shrunk = a_trace([350.0] * 2 + [275.0] * 5)
     assert counts(peers.TargetTracking(0.9, grid=(0.5,)), shrunk, first=2) == [7, 7, 7, 6, 6]
 
@@ -155,6 +157,7 @@ def test_the_weekly_max_reads_half_an_hour_ahead_a_week_ago() -> None:
     trace = Trace("t", START, 5, load)
     asked = np.flatnonzero(weekly_peak(trace, 30) == 120) - week
     assert asked.tolist() == list(range(94, 101))
+    assert np.flatnonzero(weekly_peak(trace, 20_000) == 120)[0] == 101  # never before it has ended
     rules = Rules(capacity=16, boot_min=5, min_nodes=1)
     found = counts(peers.WeeklyMax(grid=(0.75,)), trace, rules, first=week + 90)
     assert found[:12] == [1] * 4 + [10] * 7 + [1]
@@ -250,6 +253,7 @@ def test_a_sweep_scores_every_setting_of_every_variant() -> None:
     found = sweep("recent peak", variants, trace, RULES, 288)
     assert found.curve.labels[1] == "window 15 min, target utilisation 1"
     assert found.curve.violated_min.shape == (4, 2)
+    assert found.curve.floor_min == 2.5
     hours, violated = found.curve.totals()
     for i, policy in enumerate((variants[0], variants[0], variants[1], variants[1])):
         run = simulate(trace.part(288), RULES, policy.desired(trace, RULES, 288)[i % 2])
