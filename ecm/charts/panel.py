@@ -1,0 +1,135 @@
+"""What one picture of a forecast shows: measured load, quantile bands, the sizing window, events, capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ecm.model.demand import DemandHistory, Forecast
+from ecm.model.fleet import Event
+from ecm.model.forecast import ApplicationForecast
+
+FELL = "fell below what was thought possible; nothing is scaled in on it"
+"""Said of an application whose latest load nothing explains."""
+HISTORY_SHARE = 3
+"""Measured steps shown per forecast step: the band takes a quarter of the picture and stays readable."""
+LEAST_HISTORY = 24
+"""Measured steps shown at least, where that many were measured."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something dated, with its text."""
+
+    label: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """P50, P90 and P99 of one number, Mbit/s."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """The sizing window and the quantiles of the load's maximum over it."""
+
+    start: datetime
+    end: datetime
+    peak: Quantiles
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """A capacity over time, Mbit/s: `mbps[i]` holds from `times[i]` to the next time, the last to the picture's end."""
+
+    label: str
+    times: tuple[datetime, ...]
+    mbps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One application's picture; times in UTC, loads in Mbit/s, NaN where nothing was measured."""
+
+    title: str
+    start: datetime
+    """Start of the first measured step; the bands begin where the measured load ends."""
+    step_min: int
+    measured: tuple[float, ...]
+    bands: tuple[Quantiles, ...] = ()
+    """One per forecast step."""
+    window: Window | None = None
+    events: tuple[Span, ...] = ()
+    capacity: tuple[Capacity, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def now(self) -> datetime:
+        """Where the measured load ends."""
+        return self.at(len(self.measured))
+
+    @property
+    def end(self) -> datetime:
+        """End of the last forecast step."""
+        return self.at(len(self.measured) + len(self.bands))
+
+    def at(self, step: int) -> datetime:
+        """Return the start of a step, counted from the first measured one."""
+        return self.start + timedelta(minutes=self.step_min * step)
+
+
+def panels(made: Forecast, history: DemandHistory, events: Sequence[Event]) -> tuple[Panel, ...]:
+    """Return a panel per application of `made`, in its order; `events` are those of the fleet file.
+
+    An application without a row in `history` has a panel without measured load.
+    """
+    return tuple(_panel(made, history, one, events) for one in made.applications)
+
+
+def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, events: Sequence[Event]) -> Panel:
+    measured = _measured(made, history, one)
+    step = timedelta(minutes=made.interval_min)
+    start = made.start - step * len(measured)
+    end = made.start + step * len(one.p50_mbps)
+    window = Window(
+        start=made.start + step * made.window_first_step,
+        end=end,
+        peak=Quantiles(one.window_p50_mbps, one.window_p90_mbps, one.window_p99_mbps),
+    )
+    mine = [e for e in events if e.application in (None, one.application) and e.vpn in (None, one.vpn)]
+    seen = sorted((e for e in mine if e.start < end and e.end > start), key=lambda e: (e.start, e.id))
+    spans = tuple(Span(_label(e, one.event_effects, ahead=e.end > made.start), e.start, e.end) for e in seen)
+    fall = (FELL,) if one.unexplained_fall else ()
+    return Panel(
+        title=one.application,
+        start=start,
+        step_min=made.interval_min,
+        measured=measured,
+        bands=tuple(Quantiles(*q) for q in zip(one.p50_mbps, one.p90_mbps, one.p99_mbps, strict=True)),
+        window=window,
+        events=spans,
+        notes=(*(text for text in one.event_effects if text not in {s.label for s in spans}), *fall),
+    )
+
+
+def _measured(made: Forecast, history: DemandHistory, one: ApplicationForecast) -> tuple[float, ...]:
+    if one.application not in history.applications:
+        return ()
+    known = int((made.start - history.start) / timedelta(minutes=made.interval_min))
+    first = max(0, known - max(LEAST_HISTORY, HISTORY_SHARE * len(one.p50_mbps)))
+    row = history.mbps[history.applications.index(one.application), first : max(known, 0)]
+    return tuple(float(value) for value in row)
+
+
+def _label(event: Event, effects: Sequence[str], *, ahead: bool) -> str:
+    """Return the stated effect of an event ahead, which begins with its id, or the id."""
+    if ahead:
+        return next((text for text in effects if text.startswith(f"{event.id} ")), event.id)
+    return event.id
