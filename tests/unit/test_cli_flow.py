@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from ecm.cli.bands import sparkline
 from ecm.cli.exits import Code
 from ecm.cli.main import hoisted, run
 from tests.cli import NOW, Project
@@ -144,11 +143,3 @@ def test_global_options_may_stand_anywhere() -> None:
 def test_output_without_a_terminal_has_no_colours(project: Project) -> None:
     _, out, err = project.plan()
     assert "\x1b" not in out + err
-
-
-def test_sparkline() -> None:
-    assert sparkline([0, 50, 100], 100, 10) == " ▄█"
-    assert sparkline([1] * 100 + [100], 100, 10)[-1] == "█"
-    assert len(sparkline(list(range(100)), 99, 10)) == 10
-    assert sparkline([], 5, 10) == ""
-    assert sparkline([0, 0], 0, 10) == "  "

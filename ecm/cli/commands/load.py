@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from ecm.cli.bands import sparkline
+from ecm.charts.panel import FELL, Panel, panels
+from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.tables import telemetry_table
 from ecm.model.demand import Forecast, Severity
+from ecm.model.forecast import ApplicationForecast
 
-_BAND_WIDTH = 48
+_CHARTS: Final = 6
+"""Charts on a terminal: more scroll the table away."""
+_PICTURES: Final = ("png", "svg")
+_EXAMPLES: Final = """
+\b
+Example:
+  ecm forecast --stack prod --telemetry load.parquet
+  ecm forecast --stack prod --telemetry load.parquet --application desktop --plot desktop.svg
+  ecm forecast --stack prod --as-of 2026-11-18T12:00Z --json
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command(epilog="\b\nExample:\n  ecm forecast --stack prod --telemetry load.parquet")(forecast)
+    app.command(epilog=_EXAMPLES)(forecast)
     group = typer.Typer(help="Measured load: bring it into form, and examine it.", rich_markup_mode=None)
     group.command(
         "import",
@@ -37,55 +49,103 @@ def forecast(
     ctx: typer.Context,
     telemetry: Telemetry = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Forecast as at this time.")] = None,
+    application: Annotated[
+        list[str] | None, typer.Option("--application", help="Only this application; may be repeated.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write a picture: FILE.png or FILE.svg.")] = None,
 ) -> None:
     """Forecast the load of each application: quantiles of each step, and of the maximum over the sizing window."""
     session: Session = ctx.obj
     moment = parse_time(as_of)
+    suffix = None if plot is None else picture_suffix(plot)
     from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
 
     inputs = deciding.read_inputs(session, telemetry)
+    chosen = _chosen(application or [], inputs.history.applications)
     with session.err.status("forecast"):
-        made = deciding.make_forecast(inputs, moment)
+        whole = deciding.make_forecast(inputs, moment)
+    shown = tuple(p for p in panels(whole, inputs.history, inputs.intent.fleet.events) if p.title in chosen)
+    if plot is not None and suffix is not None:
+        write_picture(plot, suffix, shown, f"stack {session.stack}: load and its forecast")
+    made = tuple(a for a in whole.applications if a.application in chosen)
     if session.as_json:
-        session.emit(made.model_dump(mode="json", exclude={"scenarios"}))
+        one = whole.model_dump(mode="json", exclude={"scenarios"})
+        session.emit(one | {"applications": [a.model_dump(mode="json") for a in made]})
         return
-    forecast_table(session.out, made)
+    _say(session, whole, made, shown)
+    if plot is not None:
+        session.out.print(f"wrote {plot}", markup=False)
 
 
-def forecast_table(out: Console, made: Forecast) -> None:
-    """Print each application's quantile bands; one scale per application, its P99's highest step."""
-    minutes = made.interval_min
-    out.print(f"from {made.start:%Y-%m-%d %H:%M} UTC, {minutes} min a step; the sizing window starts at step "
-              f"{made.window_first_step + 1}", markup=False)  # fmt: skip
+def _chosen(wanted: list[str], known: tuple[str, ...]) -> frozenset[str]:
+    """Return the applications to show; CommandError when one is not in the telemetry."""
+    absent = [name for name in wanted if name not in known]
+    if absent:
+        raise CommandError(f"--application {absent[0]}: not known; there is: {', '.join(known)}", Code.USAGE)
+    return frozenset(wanted or known)
+
+
+def picture_suffix(path: Path) -> str:
+    """Return `png` or `svg`; CommandError for another suffix, or where no file can be written."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in _PICTURES:
+        raise CommandError(
+            f"--plot {path}: the suffix says the form, and it is neither .png nor .svg\n"
+            f"    Write --plot {path.with_suffix('.png')} or --plot {path.with_suffix('.svg')}",
+            Code.USAGE,
+        )
+    if not path.expanduser().parent.is_dir():
+        raise CommandError(f"--plot {path}: {path.parent} is no folder; make it first, or name another")
+    return suffix
+
+
+def write_picture(path: Path, suffix: str, shown: Sequence[Panel], title: str) -> None:
+    """Write the panels as one picture; CommandError when they are too many or the file cannot be written."""
+    from ecm.charts.style import Form  # noqa: PLC0415 - loads matplotlib
+    from ecm.charts.timeline import MOST_PANELS, band  # noqa: PLC0415 - loads matplotlib
+
+    if len(shown) > MOST_PANELS:
+        raise CommandError(
+            f"--plot: {len(shown)} applications do not fit in one picture, {MOST_PANELS} do; "
+            "choose with --application NAME",
+            Code.USAGE,
+        )
+    try:
+        path.expanduser().write_bytes(band(shown, Form(suffix), title=title))
+    except OSError as error:
+        raise CommandError(f"--plot {path}: cannot be written ({error.strerror}); name another file") from None
+
+
+def _say(session: Session, whole: Forecast, made: Sequence[ApplicationForecast], shown: Sequence[Panel]) -> None:
+    """Print a chart for each of the first applications, then the table of all."""
+    out = session.out
+    for panel in shown[:_CHARTS]:
+        for line in chart(panel, out.width):
+            out.print(line, no_wrap=True, soft_wrap=True)
+        out.print()
+    if len(shown) > _CHARTS:
+        session.note(f"charts of the first {_CHARTS} of {len(shown)} applications; --application NAME shows another")
+    forecast_table(out, whole, made)
+
+
+def forecast_table(out: Console, whole: Forecast, made: Sequence[ApplicationForecast]) -> None:
+    """Print what was forecast of each application; loads in Mbit/s."""
+    minutes = whole.interval_min
+    out.print(f"from {whole.start:%Y-%m-%d %H:%M} UTC, {minutes} min a step; the sizing window starts at step "
+              f"{whole.window_first_step + 1}; loads in Mbit/s", markup=False)  # fmt: skip
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("application", "model", "", "steps", "now", "window max", "coverage"):
-        table.add_column(column, justify="right" if column in ("now", "window max", "coverage") else "left")
-    for a in made.applications:
-        top = max(a.p99_mbps, default=0)
-        for name, steps, window in (
-            ("P99", a.p99_mbps, a.window_p99_mbps),
-            ("P90", a.p90_mbps, a.window_p90_mbps),
-            ("P50", a.p50_mbps, a.window_p50_mbps),
-        ):
-            first = name == "P99"
-            last = name == "P50"
-            table.add_row(
-                a.application if first else "",
-                a.model if first else "",
-                name,
-                sparkline(steps, top, _BAND_WIDTH),
-                str(a.last_mbps) if last else "",
-                f"{window} Mbit/s",
-                f"{a.coverage_permille / 10:g} % of P90" if name == "P90" else "",
-            )
+    words = ("application", "model", "coverage")
+    for column in ("application", "model", "now", "recent peak", "window P50", "P90", "P99", "coverage"):
+        table.add_column(column, justify="left" if column in words else "right")
+    for a in made:
+        window = (a.last_mbps, a.recent_peak_mbps, a.window_p50_mbps, a.window_p90_mbps, a.window_p99_mbps)
+        table.add_row(a.application, a.model, *map(str, window), f"{a.coverage_permille / 10:g} % within P90")
     out.print(table)
-    for a in made.applications:
+    for a in made:
         for effect in a.event_effects:
             out.print(f"  {a.application}: {effect}", markup=False)
         if a.unexplained_fall:
-            out.print(
-                f"  {a.application}: fell below what was thought possible; nothing is scaled in on it", markup=False
-            )
+            out.print(f"  {a.application}: {FELL}", markup=False)
 
 
 def import_file(  # noqa: PLR0913 - one option for each thing that must be stated
