@@ -46,12 +46,15 @@ def test_band_shows_all_that_is_given() -> None:
     assert sum("P50 155, P90 176, P99 230 Mbit/s" in text for text in said) == 2
 
 
-def test_the_step_of_a_capacity_is_where_it_should_be() -> None:
-    panel = a_panel(capacity=(), window=None, events=(), bands=(), measured=(0.0, 100.0))
-    bare = band([panel], Form.SVG)
-    with_one = band([replace(panel, capacity=a_panel().capacity[:1])], Form.SVG)
-    assert "capacity before" in words(with_one)
-    assert "capacity before" not in words(bare)
+def test_a_capacity_steps_when_it_changes() -> None:
+    svg = band([a_panel(window=None)], Form.SVG).decode()
+    (now,) = re.findall(r'd="M ([\d.]+) [\d.]+ \nL \1 [^"]*"[^>]*stroke-dasharray: 1,1.65', svg)
+    after, *_ = re.findall(r'd="(M [^"]*)"[^>]*stroke: #007a5a', svg)
+    places = re.findall(r"([\d.]+) ([\d.]+)", after)
+    low, high = (y for x, y in places if x == now)
+    assert float(low) - float(high) > 50
+    assert {y for x, y in places if float(x) < float(now)} == {low}
+    assert {y for x, y in places if float(x) > float(now)} == {high}
 
 
 def test_an_event_out_of_sight_is_not_shown() -> None:

@@ -53,6 +53,18 @@ def test_all_is_well() -> None:
             "more than 1.5 points apart",
         ),
         ({"coverage": (a_coverage(0.9, exceedance=0.05, low=0.04, high=0.06),)}, GoLive.RESERVED, "points apart"),
+        (
+            {"coverage": (a_coverage(0.99, exceedance=0.018, low=0.016, high=0.02),)},
+            GoLive.STOP,
+            "above P99 in 1.8 % of the steps, nominal 1 %: the forecast promises too much",
+        ),
+        (
+            {"coverage": (a_coverage(0.99, exceedance=0.016, low=0.012, high=0.02),)},
+            GoLive.RESERVED,
+            "more than 0.5 points apart",
+        ),
+        ({"coverage": (a_coverage(0.9, exceedance=0.115),)}, GoLive.GO, "0.07 %"),
+        ({"coverage": (a_coverage(0.99, exceedance=0.015),)}, GoLive.GO, "0.07 %"),
         ({"coverage": (a_coverage(0.9, exceedance=math.nan),)}, GoLive.RESERVED, "P90 was not measured"),
     ],
 )
