@@ -89,7 +89,7 @@ class _Study:
         by_id = {p.id: p for p in intent.qos.profiles}
         self.profiles: dict[str, QosProfile] = {a.id: by_id[a.profile] for a in fleet.applications}
         self.applications = {a.id: a for a in fleet.applications}
-        source = sizing.LoadSource(predicted, self.profiles, intent.limits)
+        source = sizing.LoadSource(predicted, self.profiles)
         self.sizer = sizing.Sizer(source, intent.catalog, intent.limits)
         self.standing = plan.Standing(world.as_of, world.observed, intent.limits)
         self.previous: Desired | None = world.previous.desired if world.previous else None

@@ -1,13 +1,14 @@
 """Size: from the joint forecast of a tier's applications to the cheapest nodes that hold it after the worst loss."""
 
 from ecm.sizing.capacity import NodeCapacity, node_capacity
-from ecm.sizing.load import LoadSource, planning_quantile, tier_load
+from ecm.sizing.load import Demand, LoadSource, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
 from ecm.sizing.survival import survivable
 from ecm.sizing.tier import Sizer, TierContext
 
 __all__ = [
     "Candidate",
+    "Demand",
     "LoadSource",
     "NodeCapacity",
     "Sizer",
@@ -18,4 +19,5 @@ __all__ = [
     "planning_quantile",
     "survivable",
     "tier_load",
+    "without_unexplained_fall",
 ]

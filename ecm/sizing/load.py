@@ -26,7 +26,6 @@ class LoadSource:
     forecast: Forecast
     profiles: dict[str, QosProfile]
     """By application id."""
-    limits: Limits
 
 
 def planning_quantile(profiles: list[QosProfile], node_usd_per_hour: int, chain_tiers: int, limits: Limits) -> int:
@@ -46,49 +45,85 @@ def planning_quantile(profiles: list[QosProfile], node_usd_per_hour: int, chain_
 
 
 def tier_load(source: LoadSource, applications: tuple[Application, ...], quantile_permille: int) -> Load:
-    """Return the load of `applications` together, whole Mbit/s, with the constraint that bound it.
+    """Return the load of `applications` together, whole Mbit/s, with the constraint that bound it; see `Demand`."""
+    return Demand(source, applications).at(quantile_permille)
 
-    Never below the most recent peak of what they carry, nor below the bandwidth that their profiles are promised.
-    Applications served at best effort are never a reason to add a node and are left out.
+
+class Demand:
+    """What some applications together may ask of a tier: the load at any planning quantile.
+
+    Never below the most recent peak of what they carry, nor below what the forecasts of the last minutes asked for, nor
+    below the bandwidth that their profiles are promised. Applications served at best effort are never a reason to add a
+    node and are left out.
     """
-    counted = [a for a in applications if source.profiles[a.id].on_violation is not OnViolation.BEST_EFFORT]
-    forecast = source.forecast
-    rows = [forecast.row(a.id) for a in counted]
-    peak = sum(forecast.applications[r].recent_peak_mbps for r in rows)
-    promised = sum(source.profiles[a.id].bandwidth_mbps for a in counted)
-    now, *earlier = _window_maxima(forecast, rows)
-    tail = forecast.tail_factor_permille
-    at_quantile = _quantile(now, quantile_permille, tail)
-    before = max((_quantile(m, quantile_permille, tail) for m in earlier), default=0)
-    bounds = {"forecast-quantile": at_quantile, "recent-peak": peak, "bandwidth-floor": promised}
-    bounds["recent-forecast"] = before
-    uncovered = sorted(forecast.applications[r].application for r in rows if not forecast.applications[r].calibrated)
-    if uncovered:
-        bounds["coverage-failed"] = -(-peak * UNCOVERED_PERMILLE // 1000)
-    # Where several bind, the plainest reason is named.
-    constraint = max(bounds, key=lambda name: (bounds[name], name != "recent-forecast", name))
-    subject = "load of " + (", ".join(a.id for a in applications) or "nothing")
-    missed = f"; the band of {', '.join(uncovered)} did not hold over the last day" if uncovered else ""
-    return Load(
-        applications=tuple(sorted(a.id for a in applications)),
-        quantile_permille=quantile_permille,
-        planned_mbps=bounds[constraint],
-        p50_mbps=_quantile(now, 500, tail),
-        p90_mbps=_quantile(now, 900, tail),
-        p99_mbps=_quantile(now, 990, tail),
-        because=(
-            Because(
-                subject=subject[:500],
-                number="planned load",
-                value=bounds[constraint],
-                unit="Mbit/s",
-                constraint=constraint,
-                detail=f"P{quantile_permille / 10:g} of the window maximum {at_quantile} "
-                f"({before} in the forecasts of the last minutes), most recent peak {peak}, "
-                f"promised bandwidth {promised} Mbit/s{missed}"[:500],
-            ),
-        ),
+
+    def __init__(self, source: LoadSource, applications: tuple[Application, ...]) -> None:
+        profiles, self._forecast = source.profiles, source.forecast
+        counted = [a for a in applications if profiles[a.id].on_violation is not OnViolation.BEST_EFFORT]
+        rows = [self._forecast.row(a.id) for a in counted]
+        items = [self._forecast.applications[r] for r in rows]
+        self._names = tuple(sorted(a.id for a in applications))
+        self._peak = sum(i.recent_peak_mbps for i in items)
+        self._promised = sum(profiles[a.id].bandwidth_mbps for a in counted)
+        self._uncovered = sorted(i.application for i in items if not i.calibrated)
+        self._now, *self._earlier = _window_maxima(self._forecast, rows)
+
+    def at(self, quantile_permille: int) -> Load:
+        """Return the load that a tier is planned for at `quantile_permille`, whole Mbit/s."""
+        at_quantile = self._quantile(self._now, quantile_permille)
+        before = max((self._quantile(maxima, quantile_permille) for maxima in self._earlier), default=0)
+        bounds = {"forecast-quantile": at_quantile, "recent-peak": self._peak, "bandwidth-floor": self._promised}
+        bounds["recent-forecast"] = before
+        if self._uncovered:
+            bounds["coverage-failed"] = -(-self._peak * UNCOVERED_PERMILLE // 1000)
+        # Where several bind, the plainest reason is named.
+        constraint = max(bounds, key=lambda name: (bounds[name], name != "recent-forecast", name))
+        because = Because(
+            subject=f"load of {', '.join(self._names) or 'nothing'}"[:500],
+            number="planned load",
+            value=bounds[constraint],
+            unit="Mbit/s",
+            constraint=constraint,
+            detail=self._detail(quantile_permille, at_quantile, before)[:500],
+        )
+        return Load(
+            applications=self._names,
+            quantile_permille=quantile_permille,
+            planned_mbps=bounds[constraint],
+            p50_mbps=self._quantile(self._now, 500),
+            p90_mbps=self._quantile(self._now, 900),
+            p99_mbps=self._quantile(self._now, 990),
+            because=(because,),
+        )
+
+    def _quantile(self, maxima: npt.NDArray[np.float64], permille: int) -> int:
+        return _quantile(maxima, permille, self._forecast.tail_factor_permille)
+
+    def _detail(self, quantile_permille: int, at_quantile: int, before: int) -> str:
+        missed = f"; the band of {', '.join(self._uncovered)} did not hold over the last day" if self._uncovered else ""
+        return (
+            f"P{quantile_permille / 10:g} of the window maximum {at_quantile} ({before} in the forecasts of the last "
+            f"minutes), most recent peak {self._peak}, promised bandwidth {self._promised} Mbit/s{missed}"
+        )
+
+
+def without_unexplained_fall(load: Load, forecast: Forecast, held_mbps: int) -> Load:
+    """Return `load`, or the `held_mbps` that run now where a load fell below everything that was thought possible.
+
+    It may come back at once, so nothing is scaled in on it.
+    """
+    fallen = [a for a in load.applications if forecast.applications[forecast.row(a)].unexplained_fall]
+    if not fallen or held_mbps <= load.planned_mbps:
+        return load
+    because = Because(
+        subject=load.because[0].subject,
+        number="planned load",
+        value=held_mbps,
+        unit="Mbit/s",
+        constraint="unexplained-fall",
+        detail=f"{', '.join(fallen)} fell below what was thought possible: capacity is kept at {held_mbps} Mbit/s",
     )
+    return load.model_copy(update={"planned_mbps": held_mbps, "because": (because,)})
 
 
 def _window_maxima(forecast: Forecast, rows: list[int]) -> list[npt.NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from ecm.model.policy import Limits
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.sizing import ZONE_LOSS_NOT_SURVIVED, Choice, Load, Placement, Survival, TierSizing
 from ecm.sizing.capacity import NodeCapacity, node_capacity
-from ecm.sizing.load import LoadSource, planning_quantile, tier_load
+from ecm.sizing.load import LoadSource, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
 from ecm.sizing.survival import survivable
 
@@ -94,7 +94,7 @@ class Sizer:
         cheapest = min(c.usd_micro_per_hour for c in candidates)
         profiles = [self.source.profiles[a.id] for a in applications]
         quantile = planning_quantile(profiles, cheapest, context.chain_tiers, self.limits)
-        load = self._without_unexplained_fall(context, tier_load(self.source, applications, quantile))
+        load = self._load(context, applications, quantile)
         need = self._need(context, candidates, load)
         placements = cheapest_mix(need)
         if placements is None and need.survive_zone_loss and context.unavailable:
@@ -118,22 +118,10 @@ class Sizer:
             churn_usd_micro=self.limits.churn_usd_per_node,
         )
 
-    def _without_unexplained_fall(self, context: TierContext, load: Load) -> Load:
-        """Keep what runs when a load fell below everything the model thought possible: it may come back at once."""
-        forecast = self.source.forecast
-        fallen = [a for a in load.applications if forecast.applications[forecast.row(a)].unexplained_fall]
+    def _load(self, context: TierContext, applications: tuple[Application, ...], quantile: int) -> Load:
+        load = tier_load(self.source, applications, quantile)
         held = self._usable(context, context.running, zone_loss=_survives_zones(context))
-        if not fallen or held <= load.planned_mbps:
-            return load
-        because = Because(
-            subject=load.because[0].subject,
-            number="planned load",
-            value=held,
-            unit="Mbit/s",
-            constraint="unexplained-fall",
-            detail=f"{', '.join(fallen)} fell below what was thought possible: capacity is kept at {held} Mbit/s",
-        )
-        return load.model_copy(update={"planned_mbps": held, "because": (because,)})
+        return without_unexplained_fall(load, self.source.forecast, held)
 
     def _usable(self, context: TierContext, placements: tuple[Placement, ...], *, zone_loss: bool) -> int:
         """Return the load that `placements` hold after the worst loss, at maximum utilisation, Mbit/s."""

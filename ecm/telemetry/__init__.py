@@ -5,10 +5,12 @@ from ecm.telemetry.freshness import age_min, days
 from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
 from ecm.telemetry.reading import inspect, read
 from ecm.telemetry.synthetic import generate
+from ecm.telemetry.trace import PlainTrace, read_trace
 
 __all__ = [
     "Imported",
     "PlainImport",
+    "PlainTrace",
     "TelemetryError",
     "age_min",
     "days",
@@ -16,5 +18,6 @@ __all__ = [
     "import_plain",
     "inspect",
     "read",
+    "read_trace",
     "write_table",
 ]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -13,7 +14,7 @@ from ecm.model.base import Frozen, Name, Text
 from ecm.model.fleet import TimeZone
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.rows import REQUIRED, read_table
-from ecm.telemetry.stamps import parse, place
+from ecm.telemetry.stamps import Stamps, parse, place
 
 
 class PlainImport(Frozen):
@@ -57,6 +58,20 @@ def import_plain(source: Path, target: Path, how: PlainImport) -> Imported:
 
 def plain_table(source: Path, how: PlainImport) -> pd.DataFrame:
     """Return the long form of `source`: timestamp (text, UTC), vpn, application, mbps."""
+    stamps, numbers = plain_values(source, how)
+    text = pd.Series(np.datetime_as_string(stamps, unit="s"), dtype=str) + "Z"
+    return pd.DataFrame(
+        {
+            "timestamp": text.to_numpy(),
+            "vpn": how.vpn,
+            "application": how.application,
+            "mbps": np.round(numbers * how.factor, 6),
+        }
+    )
+
+
+def plain_values(source: Path, how: PlainImport) -> tuple[Stamps, npt.NDArray[np.float64]]:
+    """Return stamps (UTC, shifted) and values (in the file's unit; NaN where empty) of `source` in its row order."""
     frame = read_table(source)
     column = _value_column(frame, source, how.value_column)
     if frame.empty:
@@ -74,15 +89,7 @@ def plain_table(source: Path, how: PlainImport) -> pd.DataFrame:
         )
     stamps = _stamps(frame, source, how) + np.timedelta64(timedelta(weeks=how.shift_weeks))
     known = ~np.isnat(stamps)
-    text = pd.Series(np.datetime_as_string(stamps[known], unit="s"), dtype=str) + "Z"
-    return pd.DataFrame(
-        {
-            "timestamp": text.to_numpy(),
-            "vpn": how.vpn,
-            "application": how.application,
-            "mbps": np.round(numbers[known] * how.factor, 6),
-        }
-    )
+    return stamps[known], numbers[known]
 
 
 def _value_column(frame: pd.DataFrame, source: Path, named: str | None) -> str:
@@ -106,9 +113,9 @@ def _value_column(frame: pd.DataFrame, source: Path, named: str | None) -> str:
     return named or others[0]
 
 
-def _stamps(frame: pd.DataFrame, source: Path, how: PlainImport) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
+def _stamps(frame: pd.DataFrame, source: Path, how: PlainImport) -> Stamps:
     parsed = parse(frame["timestamp"], file=str(source))
-    stamps: np.ndarray[tuple[int], np.dtype[np.datetime64]] = parsed.stamps.copy()
+    stamps = parsed.stamps.copy()
     naive = np.flatnonzero(~parsed.aware)
     if naive.size and how.time_zone is None:
         raise TelemetryError(

@@ -49,7 +49,7 @@ def test_the_quantile_is_the_critical_ratio_shared_by_the_tiers_of_the_chain() -
 
 
 def source(loads: dict[str, int]) -> sizing.LoadSource:
-    return sizing.LoadSource(a_forecast(INTENT.fleet, loads), PROFILES, INTENT.limits)
+    return sizing.LoadSource(a_forecast(INTENT.fleet, loads), PROFILES)
 
 
 def test_the_load_is_the_conformal_quantile_of_the_summed_scenarios() -> None:
@@ -67,9 +67,7 @@ def test_beyond_the_scenarios_the_largest_counts_with_the_tail_factor() -> None:
 def test_the_load_is_never_below_the_recent_peak_or_the_promised_bandwidth() -> None:
     falling = source({"intranet": 1000, "updates": 500})
     peaks = tuple(a.model_copy(update={"recent_peak_mbps": 2000}) for a in falling.forecast.applications)
-    raised = sizing.LoadSource(
-        falling.forecast.model_copy(update={"applications": peaks}), falling.profiles, falling.limits
-    )
+    raised = sizing.LoadSource(falling.forecast.model_copy(update={"applications": peaks}), falling.profiles)
     found = sizing.tier_load(raised, APPLICATIONS, 900)
     assert (found.planned_mbps, found.because[0].constraint) == (4000, "recent-peak")
     idle = sizing.tier_load(source({"intranet": 0, "updates": 0}), APPLICATIONS, 900)
@@ -79,7 +77,7 @@ def test_the_load_is_never_below_the_recent_peak_or_the_promised_bandwidth() -> 
 def test_best_effort_is_never_a_reason_to_add_a_node() -> None:
     best = {a: p.model_copy(update={"on_violation": OnViolation.BEST_EFFORT}) for a, p in PROFILES.items()}
     forecast = a_forecast(INTENT.fleet, {"intranet": 900, "updates": 900})
-    found = sizing.tier_load(sizing.LoadSource(forecast, best, INTENT.limits), APPLICATIONS, 900)
+    found = sizing.tier_load(sizing.LoadSource(forecast, best), APPLICATIONS, 900)
     assert found.planned_mbps == 0
     assert found.applications == ("intranet", "updates")
 
