@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,6 +50,8 @@ class Fitted:
     """(present origins, steps): forecasts, effects of events included."""
     restless: Values
     """(present origins)"""
+    sigma: Values
+    """(present origins, steps): standard deviation of the logarithm of what events do; 0 where there is none."""
     coverage_permille: int
     calibrated: bool
 
@@ -54,7 +59,21 @@ class Fitted:
         """Return what may come after the present origin at `place`: (scenarios, steps), Mbit/s, not rounded."""
         path = self.paths[place]
         found: Values = path + self.errors * self.candidate.unit(path, self.restless[place], self.floor)
+        if self.sigma[place].any():
+            found = found * np.exp(self.sigma[place] * surprises(len(found))[:, None])
         return found
+
+
+@cache
+def surprises(count: int) -> Values:
+    """Return `count` standard normal scores in a fixed order of chance, the same for all series.
+
+    An event does to all applications in its scope more or less than was expected at once, whatever their usual errors.
+    """
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf((k + 0.5) / count) for k in range(count)])
+    shuffled: Values = np.random.default_rng(0).permutation(scores)
+    return shuffled
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,20 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon) -> Fit:
     thin = study.thin()
     series = tuple(one for part in study.parts() for one in study.fit(part, thin))
     return Fit(horizon, first, series, learnt, len(past[thin]))
+
+
+class _Series(NamedTuple):
+    """One series at all origins, the past ones first."""
+
+    values: Values
+    """(1, history)"""
+    paths: Values
+    """(models, origins, steps)"""
+    restless: Values
+    """(origins)"""
+    sigma: Values
+    """(present origins, steps)"""
+    floor: float
 
 
 @dataclass(frozen=True)
@@ -133,7 +166,9 @@ class _Study:
         calm = restlessness(clean, self.horizon.season, floors)[:, self.origins]
         paths = self._paths(clean, part)
         for row in range(len(values)):
-            yield self._fit_one(values[row : row + 1], (paths[:, row], calm[row], float(floors[row])), thin)
+            sigma = self.effects[part.start + row].sigma[self.present[:, None] + np.arange(1, self.horizon.steps + 1)]
+            series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]))
+            yield self._fit_one(series, thin)
 
     def _clean(self, values: Values, part: slice) -> Values:
         """Return the load without what events did to it."""
@@ -142,21 +177,21 @@ class _Study:
         clean: Values = values / np.stack(factors)
         return clean
 
-    def _fit_one(self, values: Values, what: tuple[Values, Values, float], thin: slice) -> Fitted | None:
-        paths, calm, floor = what
+    def _fit_one(self, series: _Series, thin: slice) -> Fitted | None:
         count, horizon = len(self.past), self.horizon
-        actual = take(values, self.past[:, None] + np.arange(1, horizon.steps + 1))[0]
-        past = Past(actual, paths[:, :count], calm[:count], horizon.window_first, floor)
+        actual = take(series.values, self.past[:, None] + np.arange(1, horizon.steps + 1))[0]
+        past = Past(actual, series.paths[:, :count], series.restless[:count], horizon.window_first, series.floor)
         chosen = choose(past)
         if chosen is None:
             return None
         return Fitted(
             model=" + ".join(self.known[m].name for m in chosen.models),
             candidate=chosen,
-            floor=floor,
+            floor=series.floor,
             errors=errors(past, chosen)[thin],
-            paths=chosen.path(paths[:, count:]),
-            restless=calm[count:],
+            paths=chosen.path(series.paths[:, count:]),
+            restless=series.restless[count:],
+            sigma=series.sigma,
             coverage_permille=coverage_permille(past),
             calibrated=self._calibrated(past, chosen),
         )

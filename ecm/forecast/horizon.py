@@ -27,8 +27,8 @@ YOUNG_DAYS = 2
 HOLD_BACK_MIN = 20
 """What the forecasts of the last 20 minutes asked for still counts: what a node costs while it starts and stops (5 min
 boot, 5 min billed after) buys as many minutes of keeping it, and who waits that long pays at most twice the optimum
-(ski rental: Karlin et al., Competitive Snoopy Caching, 1988). On public traces 10 to 30 min cost the same hours at equal
-violations and save up to two thirds of the node changes."""
+(ski rental: Karlin et al., Competitive Snoopy Caching, 1988). On public traces 10 to 30 min cost the same hours at
+equal violations and save up to two thirds of the node changes."""
 
 
 @dataclass(frozen=True)
