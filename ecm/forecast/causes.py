@@ -30,21 +30,33 @@ class Cause:
 
 def causes_of(fleet: Fleet, application: str, span: tuple[datetime, int, int]) -> tuple[Cause, ...]:
     """Return the events and holidays of `application`, sorted; `span` is start, interval_min and steps in all."""
-    vpn = next_by_id(fleet.vpns, next_by_id(fleet.applications, application).vpn)
+    return causes_by_application(fleet, (application,), span)[0]
+
+
+def causes_by_application(
+    fleet: Fleet, applications: tuple[str, ...], span: tuple[datetime, int, int]
+) -> tuple[tuple[Cause, ...], ...]:
+    """Return the events and holidays of each of `applications` as `causes_of` does; calendars are read once a VPN."""
+    vpn_of = {a.id: a.vpn for a in fleet.applications}
+    known = {v: _causes_of_vpn(fleet, v, span) for v in sorted({vpn_of[a] for a in applications})}
+    return tuple(tuple(c for scope, c in known[vpn_of[a]] if scope in (None, a)) for a in applications)
+
+
+def _causes_of_vpn(fleet: Fleet, vpn_id: str, span: tuple[datetime, int, int]) -> tuple[tuple[str | None, Cause], ...]:
+    """Return the causes within the span that concern a VPN, each with its application (none: all), sorted."""
+    vpn = next_by_id(fleet.vpns, vpn_id)
     zone = ZoneInfo(vpn.time_zone)
     found = [
-        _cause((event.id, event.kind), (event.start, event.end), event.expected_factor, (span, zone))
-        for event in fleet.events
-        if event.region in (None, fleet.region)
-        and event.vpn in (None, vpn.id)
-        and event.application in (None, application)
+        (e.application, _cause((e.id, e.kind), (e.start, e.end), e.expected_factor, (span, zone)))
+        for e in fleet.events
+        if e.region in (None, fleet.region) and e.vpn in (None, vpn.id)
     ]
     found += [
-        _cause((label, "holiday"), (start, end), None, (span, zone)) for label, start, end in _holidays(vpn, span, zone)
+        (None, _cause((label, "holiday"), (start, end), None, (span, zone)))
+        for label, start, end in _holidays(vpn, span, zone)
     ]
-    _, _, steps = span
-    inside = [c for c in found if c.after > 0 and c.first < steps and c.after > c.first]
-    return tuple(sorted(inside, key=lambda c: (c.first, c.after, c.kind, c.label)))
+    inside = [(scope, c) for scope, c in found if c.after > 0 and c.first < span[2] and c.after > c.first]
+    return tuple(sorted(inside, key=lambda item: (item[1].first, item[1].after, item[1].kind, item[1].label)))
 
 
 def _cause(

@@ -128,15 +128,17 @@ class _Record:
 
 def _measured(values: Values, spans: Spans, depth: Steps, season: Season) -> Measurements:
     """Measure by week where a week and a day were past, else, or where that fails, by day."""
-    by_week = Gauge.by_week(values, depth, season).measure(spans)
-    early = (spans.first < season.week + season.day) | ~np.isfinite(by_week.log)
-    if not (early & (spans.first < len(values))).any():
-        return by_week
-    by_day = Gauge.by_day(values, depth, season).measure(spans)
-    return Measurements(
-        np.where(early, by_day.log, by_week.log),
-        np.where(early, by_day.variance, by_week.variance),
-    )
+    found = Gauge.by_week(values, depth, season).measure(spans)
+    started = spans.first < len(values)
+    early = np.flatnonzero(started & ((spans.first < season.week + season.day) | ~np.isfinite(found.log)))
+    if not len(early):
+        return found
+    some = Spans(spans.first[early], spans.after[early], spans.settled[early])
+    until = int(some.after.max()) + season.day
+    by_day = Gauge.by_day(values[:until], depth[:until], season).measure(some)
+    log, variance = found.log.copy(), found.variance.copy()
+    log[early], variance[early] = by_day.log, by_day.variance
+    return Measurements(log, variance)
 
 
 def _depth(first: Steps, after: Steps, length: int) -> Steps:
