@@ -14,7 +14,7 @@ from ecm.intent.problems import IntentError, Problem, show
 from ecm.intent.translate import problems_of
 from ecm.model.base import Frozen
 from ecm.model.catalog import Catalog
-from ecm.model.fleet import Fleet
+from ecm.model.fleet import Event, Fleet
 from ecm.model.policy import Limits, Qos, Security
 
 QOS: Final = "policies/qos.yaml"
@@ -59,6 +59,19 @@ def load(root: Path, stack: str) -> Intent:
     if crossed:
         raise IntentError(crossed)
     return Intent(fleet=fleet, qos=qos, security=security, limits=limits, catalog=catalog)
+
+
+def load_events(path: Path) -> tuple[Event, ...]:
+    """Return the `events:` of a YAML file, written as in a fleet file; IntentError names what is wrong."""
+    problems: list[Problem] = []
+    found = _read(path.parent, path.name, _Events, problems)
+    if found is None:
+        raise IntentError(tuple(problems))
+    return found.events
+
+
+class _Events(Frozen):
+    events: tuple[Event, ...]
 
 
 def _read(root: Path, name: str, model: type[_Model], problems: list[Problem]) -> _Model | None:

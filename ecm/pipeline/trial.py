@@ -54,7 +54,7 @@ class Trial:
     """The clairvoyant's."""
     peers: tuple[Sweep, ...]
     comparisons: tuple[Interval, ...]
-    """By peer: 1 - ours / theirs in violated minutes at our instance-hours."""
+    """By peer: 1 - ours / theirs in violated minutes at our instance-hours; NaN where theirs do not come so low."""
     coverage: tuple[Coverage, ...]
 
     @property
@@ -94,9 +94,16 @@ def trial(
         run=runs[place],
         best=score(simulate(span, rules, clairvoyant(span, rules)), span, rules),
         peers=swept,
-        comparisons=tuple(reduction_at_equal_hours(point, peer.curve, SEED) for peer in swept),
+        comparisons=tuple(_compared(point, peer.curve) for peer in swept),
         coverage=_coverage(asked, made),
     )
+
+
+def _compared(ours: Point, peer: Curve) -> Interval:
+    """Return the comparison; NaN where the peer's cheapest point costs more than ours: their hours do not meet."""
+    if float(ours.node_hours.sum()) < float(peer.totals()[0].min()):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    return reduction_at_equal_hours(ours, peer, SEED)
 
 
 def _sweep(asked: Question, runs: list[Run], span: Trace) -> Sweep:

@@ -58,7 +58,7 @@ def import_plain(source: Path, target: Path, how: PlainImport) -> Imported:
 
 def plain_table(source: Path, how: PlainImport) -> pd.DataFrame:
     """Return the long form of `source`: timestamp (text, UTC), vpn, application, mbps."""
-    stamps, numbers = plain_values(source, how)
+    stamps, numbers, _ = plain_values(source, how)
     text = pd.Series(np.datetime_as_string(stamps, unit="s"), dtype=str) + "Z"
     return pd.DataFrame(
         {
@@ -70,8 +70,11 @@ def plain_table(source: Path, how: PlainImport) -> pd.DataFrame:
     )
 
 
-def plain_values(source: Path, how: PlainImport) -> tuple[Stamps, npt.NDArray[np.float64]]:
-    """Return stamps (UTC, shifted) and values (in the file's unit; NaN where empty) of `source` in its row order."""
+def plain_values(source: Path, how: PlainImport) -> tuple[Stamps, npt.NDArray[np.float64], bool]:
+    """Return stamps (UTC, shifted) and values (in the file's unit; NaN where empty) of `source` in its row order.
+
+    The last value says whether every stamp has an offset. TelemetryError as `import_plain`.
+    """
     frame = read_table(source)
     column = _value_column(frame, source, how.value_column)
     if frame.empty:
@@ -87,9 +90,10 @@ def plain_values(source: Path, how: PlainImport) -> tuple[Stamps, npt.NDArray[np
             value=frame[column].iloc[row],
             remedy="write a decimal number with a point; leave the cell empty where nothing was measured",
         )
-    stamps = _stamps(frame, source, how) + np.timedelta64(timedelta(weeks=how.shift_weeks))
+    placed, aware = _stamps(frame, source, how)
+    stamps = placed + np.timedelta64(timedelta(weeks=how.shift_weeks))
     known = ~np.isnat(stamps)
-    return stamps[known], numbers[known]
+    return stamps[known], numbers[known], aware
 
 
 def _value_column(frame: pd.DataFrame, source: Path, named: str | None) -> str:
@@ -113,7 +117,7 @@ def _value_column(frame: pd.DataFrame, source: Path, named: str | None) -> str:
     return named or others[0]
 
 
-def _stamps(frame: pd.DataFrame, source: Path, how: PlainImport) -> Stamps:
+def _stamps(frame: pd.DataFrame, source: Path, how: PlainImport) -> tuple[Stamps, bool]:
     parsed = parse(frame["timestamp"], file=str(source))
     stamps = parsed.stamps.copy()
     naive = np.flatnonzero(~parsed.aware)
@@ -127,7 +131,7 @@ def _stamps(frame: pd.DataFrame, source: Path, how: PlainImport) -> Stamps:
         )
     if naive.size and how.time_zone is not None:
         stamps[naive] = place(stamps[naive], how.time_zone).stamps
-    return stamps
+    return stamps, not naive.size
 
 
 def write_table(table: pd.DataFrame, target: Path) -> None:

@@ -23,6 +23,8 @@ class PlainTrace:
 
     start: datetime
     """UTC; stamps without an offset are taken as UTC unless a time zone was stated."""
+    aware: bool
+    """Whether the file's stamps have an offset."""
     step_min: int
     values: npt.NDArray[np.float64]
     """NaN where the file has no value."""
@@ -39,7 +41,7 @@ def read_trace(source: Path, *, column: str | None = None, time_zone: str = "UTC
     stamps that follow no regular grid of 1 to 60 min.
     """
     how = PlainImport(vpn="trace", application="trace", factor=1, unit="unit", time_zone=time_zone, value_column=column)
-    stamps, values = plain_values(source, how)
+    stamps, values, aware = plain_values(source, how)
     order = np.argsort(stamps, kind="stable")
     stamps, values = stamps[order], values[order]
     if (values < 0).any():
@@ -61,7 +63,9 @@ def read_trace(source: Path, *, column: str | None = None, time_zone: str = "UTC
             where=f"at {stamps[int(np.argmax(off))]}",
             remedy="resample the file to one step",
         )
-    return _gridded(stamps[0].astype("datetime64[us]").item().replace(tzinfo=UTC), step, index, values)
+    start = stamps[0].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    gridded, present = _gridded(index, values)
+    return PlainTrace(start, aware, step, gridded, len(gridded) - present, len(index) - present)
 
 
 def _step(stamps: npt.NDArray[np.datetime64], source: Path) -> int:
@@ -77,11 +81,10 @@ def _step(stamps: npt.NDArray[np.datetime64], source: Path) -> int:
     return step
 
 
-def _gridded(start: datetime, step: int, index: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> PlainTrace:
+def _gridded(index: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
+    """Return the values by step, and how many steps have a row."""
     rows = int(index[-1]) + 1
     known = ~np.isnan(values)
     count = np.bincount(index, weights=known, minlength=rows)
     total = np.bincount(index, weights=np.where(known, values, 0.0), minlength=rows)
-    gridded = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    present = len(np.unique(index))
-    return PlainTrace(start, step, gridded, rows - present, len(index) - present)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), len(np.unique(index))

@@ -1,0 +1,186 @@
+"""`ecm backtest`: what ECM and its peers would have done over a measured past."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ecm.cli.exits import Code, CommandError
+from ecm.cli.session import Session
+
+if TYPE_CHECKING:
+    from ecm.charts.rows import Backtest
+    from ecm.charts.verdict import Verdict
+    from ecm.pipeline.trial import Trial
+
+_DURATION = re.compile(r"(\d{1,5})\s*(m|min|h)?")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(
+        epilog="""
+    \b
+    Examples:
+      ecm backtest --trace load.csv --node-capacity 50 --report out
+      ecm backtest --trace load.csv --column requests --node-capacity 50 --boot 5m --min-nodes 2 \\
+        --from 2026-03-01T00:00Z --until 2026-03-15T00:00Z --policy ecm --decisions decisions.csv
+
+    \b
+    Time model: a row stamped t is the load of [t, t + step). A decision stamped t knows the rows that had ended by t; a
+    node launched at t serves from t + boot and is billed from t; one taken away stops at once and is billed 5 min more;
+    a minute is violated where the load exceeds ready nodes x capacity. Exit code 0 whatever the verdict.
+    """
+    )(backtest)
+
+
+def minutes(text: str, option: str) -> int:
+    """Return the minutes of a duration such as `5m`, `90min` or `2h`; CommandError else."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        raise CommandError(f"{option} {text!r}: write minutes or hours, such as 5m or 2h", Code.USAGE)
+    return int(found.group(1)) * (60 if found.group(2) == "h" else 1)
+
+
+def backtest(  # noqa: PLR0913 - one option for each thing that decides the outcome
+    ctx: typer.Context,
+    *,
+    trace: Annotated[Path, typer.Option(help="CSV or Parquet with a timestamp and a value column.")],
+    node_capacity: Annotated[float, typer.Option(help="Load that one node serves, in the trace's unit.")],
+    column: Annotated[str | None, typer.Option(help="The value column, where there is more than one.")] = None,
+    boot: Annotated[str, typer.Option(help="From launch to serving.")] = "5m",
+    min_nodes: Annotated[int, typer.Option(min=1, help="Never fewer.")] = 2,
+    every: Annotated[str | None, typer.Option(help="Time between decisions; else every row.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First decision; else the last third.")] = None,
+    until: Annotated[str | None, typer.Option(help="End of the last row; else the end.")] = None,
+    events: Annotated[Path | None, typer.Option(help="YAML with `events:` as in a fleet file.")] = None,
+    holidays: Annotated[str | None, typer.Option(help="Country of the holidays, such as US.")] = None,
+    time_zone: Annotated[str, typer.Option(help="Of stamps without offset, and of the daily rhythm.")] = "UTC",
+    policy: Annotated[list[str] | None, typer.Option(help="ecm, or a peer; may be repeated; else all.")] = None,
+    quantile: Annotated[float, typer.Option(min=0.5, max=0.999, help="Planning quantile.")] = 0.995,
+    node_usd: Annotated[float, typer.Option(min=0, help="Price of a node-hour.")] = 0.1,
+    operation_usd: Annotated[float, typer.Option(min=0, help="Price of one scale action.")] = 0.0,
+    decisions: Annotated[Path | None, typer.Option(help="Write timestamp,nodes_desired here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write report.html and report.md into this folder.")] = None,
+) -> None:
+    """Replay the planner over a measured past beside what people use today, and say whether it may go live."""
+    session: Session = ctx.obj
+    from ecm.backtest import Rules  # noqa: PLC0415 - loads numpy
+    from ecm.charts.backtest_report import html, markdown  # noqa: PLC0415 - loads matplotlib
+    from ecm.charts.verdict import verdict  # noqa: PLC0415
+    from ecm.cli import trials  # noqa: PLC0415 - loads the scientific libraries
+    from ecm.pipeline.trial import OURS, policy_names, trial  # noqa: PLC0415
+
+    wanted = tuple(policy or policy_names())
+    unknown = sorted(set(wanted) - set(policy_names()))
+    if unknown:
+        raise CommandError(f"--policy {unknown[0]!r}: choose of {', '.join(policy_names())}", Code.USAGE)
+    if not node_capacity > 0:
+        raise CommandError(f"--node-capacity {node_capacity:g}: must be more than 0", Code.USAGE)
+    cadence = minutes(every, "--every") if every else None
+    rules = Rules(
+        capacity=node_capacity,
+        boot_min=minutes(boot, "--boot"),
+        min_nodes=min_nodes,
+        decide_every_min=cadence,
+        node_usd_per_hour=node_usd,
+        operation_usd=operation_usd,
+    )
+    level = round(quantile * 1000)
+    asked = trials.Asked(trace, column, time_zone, start, until, events, holidays, level)
+    try:
+        prepared = trials.prepare(asked, rules)
+    except ValueError as error:
+        raise CommandError(str(error), Code.USAGE) from None
+    with _progress(session.err) as tell:
+        made = trial(prepared.question, [p for p in wanted if p != OURS], level, tell)
+    rows = trials.report_rows(made, asked)
+    said = verdict(rows.policies[0], rows.comparisons, rows.coverage)
+    if decisions is not None:
+        trials.write_decisions(made, prepared, decisions, time_zone)
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+        (report / "report.html").write_bytes(html(rows, said))
+        (report / "report.md").write_bytes(markdown(rows, said))
+    _show(session, (made, rows, said), report)
+
+
+def _show(session: Session, found: tuple[Trial, Backtest, Verdict], report: Path | None) -> None:
+    made, rows, said = found
+    if session.as_json:
+        session.emit(_data(made, rows, said))
+        return
+    session.out.print(f"{said.headline}\n", style="bold", markup=False)
+    session.out.print(_table(rows))
+    for text in (*said.against, *said.reservations, *said.reasons):
+        session.out.print(f"  {text}", markup=False)
+    for effect in made.replay.effects:
+        session.out.print(f"  {effect}", markup=False)
+    if report is not None:
+        session.out.print(f"\n{report / 'report.html'} has curves, coverage and the timeline", markup=False)
+
+
+def _table(rows: Backtest) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("policy")
+    table.add_column("setting")
+    for name in ("violated min", "share", "longest", "node-hours", "of best", "USD", "changes"):
+        table.add_column(name, justify="right")
+    for row in rows.policies:
+        table.add_row(
+            row.name,
+            row.knob,
+            f"{row.violation_min:g}",
+            f"{100 * row.violation_share:.3f} %",
+            f"{row.longest_min:g}",
+            f"{row.instance_hours:.0f}",
+            f"{row.ratio_to_clairvoyant:.2f}",
+            f"{row.usd:.2f}",
+            str(row.node_changes),
+            style="bold" if row.name == rows.ours else None,
+        )
+    return table
+
+
+def _data(made: Trial, rows: Backtest, said: Verdict) -> dict[str, Any]:
+    from ecm.cli.trials import finite  # noqa: PLC0415
+
+    def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        return finite(value) if isinstance(value, float) else value
+
+    return {
+        "trace": rows.trace,
+        "from": rows.start.isoformat(),
+        "until": rows.end.isoformat(),
+        "verdict": {"answer": said.answer.value, "against": said.against, "reservations": said.reservations},
+        "policies": plain([asdict(p) for p in rows.policies]),
+        "comparisons": plain([asdict(c) for c in rows.comparisons]),
+        "coverage": plain([{k: v for k, v in asdict(c).items() if k != "hours"} for c in rows.coverage]),
+        "hours_vs_clairvoyant_at_0.1pct": finite(made.hours_ratio_at(0.001)),
+        "effects": list(made.replay.effects),
+    }
+
+
+@contextmanager
+def _progress(err: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yield what is told of decisions made: a bar on a terminal, nothing elsewhere."""
+    if not err.is_terminal:
+        yield lambda _done, _of: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("decisions", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
