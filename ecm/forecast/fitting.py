@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -247,7 +248,7 @@ class _Panel:
         if type(forecaster).learn is PanelForecaster.learn:
             return self.clock.paths(forecaster, self.values, self.origins, self.steps)
         found = np.full((len(self.values), len(self.origins), self.steps), np.nan)
-        for first, after in zip(refits, [*refits[1:], int(self.origins[-1]) + 2], strict=True):
+        for first, after in pairwise([*refits, int(self.origins[-1]) + 2]):
             mine = (self.origins >= first - 1) & (self.origins < after - 1)
             if not mine.any():
                 continue

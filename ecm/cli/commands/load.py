@@ -69,7 +69,7 @@ def forecast(
         write_picture(plot, suffix, shown, f"stack {session.stack}: load and its forecast")
     made = tuple(a for a in whole.applications if a.application in chosen)
     if session.as_json:
-        one = whole.model_dump(mode="json", exclude={"scenarios"})
+        one = whole.model_dump(mode="json", exclude={"scenarios", "earlier"})
         session.emit(one | {"applications": [a.model_dump(mode="json") for a in made]})
         return
     _say(session, whole, made, shown)
