@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,6 +103,18 @@ def a_backtest(**changes: Any) -> Backtest:
 def parsed(svg: bytes) -> ElementTree.Element:
     """Return an SVG's root element."""
     return ElementTree.fromstring(svg)  # noqa: S314 - made by the function under test
+
+
+def paths(svg: bytes, look: str) -> list[list[tuple[float, float]]]:
+    """Return the vertices of every path whose style holds `look`, such as `stroke: #0072b2`."""
+    found = [e for e in parsed(svg).iter(f"{SVG}path") if look in e.get("style", "")]
+    return [[(float(x), float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", e.get("d", ""))] for e in found]
+
+
+def marks(svg: bytes, look: str) -> list[tuple[float, float]]:
+    """Return where the marks stand whose style holds `look`."""
+    found = [e for e in parsed(svg).iter(f"{SVG}use") if look in e.get("style", "")]
+    return [(float(e.get("x", "nan")), float(e.get("y", "nan"))) for e in found]
 
 
 def words(svg: bytes) -> list[str]:

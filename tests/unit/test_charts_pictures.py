@@ -11,13 +11,14 @@ import matplotlib as mpl
 import pytest
 
 from ecm.charts.coverage import coverage
+from ecm.charts.panel import Quantiles
 from ecm.charts.pareto import pareto
 from ecm.charts.replay import replay as draw_replay
 from ecm.charts.replay import worst_day
 from ecm.charts.rows import Curve, Point
 from ecm.charts.style import Form, clean, inline
 from ecm.charts.timeline import MOST_PANELS, band
-from tests.charts import HOSTILE, START, a_coverage, a_curve, a_panel, a_replay, parsed, words
+from tests.charts import HOSTILE, START, a_coverage, a_curve, a_panel, a_replay, marks, parsed, paths, words
 
 ALL = {
     "band": lambda form: band([a_panel()], form, title="t"),
@@ -55,6 +56,20 @@ def test_a_capacity_steps_when_it_changes() -> None:
     assert float(low) - float(high) > 50
     assert {y for x, y in places if float(x) < float(now)} == {low}
     assert {y for x, y in places if float(x) > float(now)} == {high}
+
+
+def test_the_bands_lie_between_their_quantiles() -> None:
+    flat = Quantiles(100, 150, 250)
+    window = replace(a_panel().window, peak=Quantiles(100, 150, 250))
+    svg = band([a_panel(bands=(flat,) * 16, window=window, events=(), capacity=())], Form.SVG)
+    (inner, *_), (outer, *_) = paths(svg, "fill: #8fc0e0"), paths(svg, "fill: #cfe3f2")
+    p50 = max(y for _, y in inner)
+    p90, p99 = min(y for _, y in inner), min(y for _, y in outer)
+    assert max(y for _, y in outer) == pytest.approx(p90)
+    assert p90 - p99 == pytest.approx(2 * (p50 - p90), abs=0.01)
+    assert p50 - p90 > 10
+    heights = [line[0][1] for line in paths(svg, "stroke-dasharray: 3.6,1.8")][:3]
+    assert heights == pytest.approx([p50, p90, p99])
 
 
 def test_an_event_out_of_sight_is_not_shown() -> None:
@@ -101,6 +116,16 @@ def test_pareto_puts_zero_on_a_line_of_its_own() -> None:
     said = words(pareto([a_curve("ecm")], Form.SVG, ours="ecm"))
     assert "0" in said
     assert {"ecm", "chosen", "10", "100"} <= set(said)
+    svg = pareto([a_curve("ecm")], Form.SVG, ours="ecm")
+    curve = max(paths(svg, "stroke: #0072b2; stroke-width: 2.6"), key=len)
+    (foot,) = {line[0][1] for line in paths(svg, "stroke: #595959; stroke-width: 0.8") if line[0][1] == line[-1][1]} & {
+        curve[-1][1]
+    }
+    assert len(curve) == 6
+    assert [y for _, y in curve] == sorted(y for _, y in curve)
+    assert curve[-2][1] < foot - 10
+    # A factor of four in violated minutes is the same distance everywhere.
+    assert curve[2][1] - curve[1][1] == pytest.approx(curve[1][1] - curve[0][1], abs=0.01)
     positive = Curve("p", a_curve("p").points[:3])
     assert "0" not in words(pareto([positive], Form.SVG))
 
@@ -137,6 +162,13 @@ def test_coverage_names_its_figures() -> None:
     )
     assert "above P95: 8.1 % of all steps, nominal 5 %" in said
     assert "above P99: not known of all steps, nominal 1 %" in said
+    svg = coverage([a_coverage(0.9)], Form.SVG)
+    (nominal, *_) = [line[0][1] for line in paths(svg, "stroke: #d55e00") if line[0][0] != line[1][0]]
+    points = [y for _, y in marks(svg, "fill: #0072b2")][:24]
+    assert points == pytest.approx([nominal] * 24)
+    intervals = [line for line in paths(svg, "stroke: #8fc0e0") if line[0][0] == line[1][0]]
+    assert len(intervals) == 24
+    assert all((line[0][1] + line[1][1]) / 2 == pytest.approx(nominal, abs=0.01) for line in intervals)
     assert "no coverage was measured" in words(coverage([], Form.SVG))
 
 
@@ -158,12 +190,11 @@ def test_replay_counts_and_stays_small() -> None:
 
 
 def test_no_violation_is_lost_where_steps_are_drawn_together() -> None:
-    def marks(violated: tuple[int, ...]) -> int:
-        svg = draw_replay(a_replay(steps=60 * 288, violated=violated), Form.SVG)
-        return len(re.findall(rb"<use [^>]*fill: #d55e00", svg))
+    def shown(violated: tuple[int, ...]) -> int:
+        return len(marks(draw_replay(a_replay(steps=60 * 288, violated=violated), Form.SVG), "fill: #d55e00"))
 
-    assert marks(()) == 0
-    assert marks((5000, 9000)) == 4  # two in the whole span, one of them in the worst day, one in the legend
+    assert shown(()) == 0
+    assert shown((5007, 9013)) == 4  # two in the whole span, one of them in the worst day, one in the legend
 
 
 def test_replay_of_nothing_and_of_gaps() -> None:

@@ -109,7 +109,7 @@ def test_markdown_has_every_table_with_whole_rows() -> None:
 
 
 def test_markdown_stays_small_and_says_what_it_left_out() -> None:
-    many = tuple(ModelRow(f"model-{i}", "a trace with a rather long name", 1, 1, 0.1, 1) for i in range(2000))
+    many = tuple(ModelRow(f"model-{i}", "a trace with a rather long name " * 4, 1, 1, 0.1, 1) for i in range(2000))
     report = a_backtest(models=many, curves=tuple(a_curve(f"policy {i}", count=200) for i in range(12)))
     made = markdown(report, said(report))
     assert len(made) < MARKDOWN_BYTES

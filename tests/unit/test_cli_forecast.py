@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -136,5 +137,5 @@ def test_panels_begin_where_the_history_ends(project: Project) -> None:
     assert set(web.measured) == {float(loads["web"])}
     assert len(web.measured) == 36
     assert web.window is not None
-    assert web.window.end == web.end
+    assert (web.window.start, web.window.end) == (MOMENT + timedelta(minutes=30), web.end)
     assert (web.notes, desktop.notes) == (("fell below what was thought possible; nothing is scaled in on it",), ())
