@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
-from itertools import pairwise
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ecm.forecast.arrays import Steps, Values, highest, mean, take
 from ecm.forecast.causes import causes_of
 from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
+from ecm.forecast.learnt import PanelPaths, refits
 from ecm.forecast.models import Model, models
-from ecm.forecast.panel import PanelForecaster
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
+from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
 from ecm.forecast.volatility import restlessness
 from ecm.forecast.wallclock import WallClock
 from ecm.model.demand import DemandHistory
@@ -107,7 +108,8 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon) -> Fit:
     count = len(past) or MIN_SCENARIOS
     if not len(past):
         return Fit(horizon, first, (None,) * len(learnt), learnt, count)
-    study = _Study(history, fleet, horizon, learnt, past, np.arange(first, end))
+    lent = complete(history, fleet, horizon, learnt)
+    study = _Study(history, fleet, horizon, learnt, lent, past, np.arange(first, end))
     thin = study.thin()
     series = tuple(one for part in study.parts() for one in study.fit(part, thin))
     return Fit(horizon, first, series, learnt, len(past[thin]))
@@ -125,6 +127,7 @@ class _Series(NamedTuple):
     sigma: Values
     """(present origins, steps)"""
     floor: float
+    loan: Loan
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class _Study:
     fleet: Fleet
     horizon: Horizon
     effects: tuple[Effects, ...]
+    lent: Lent
     past: Steps
     present: Steps
 
@@ -160,7 +164,7 @@ class _Study:
 
     def fit(self, part: slice, thin: slice) -> Iterator[Fitted | None]:
         """Yield the fitted series of `part`."""
-        values = self.history.mbps[part, : int(self.present[-1]) + 1]
+        values = self.lent.values[part, : int(self.present[-1]) + 1]
         measured = values[:, : self.horizon.fitted]
         floors = SCALE_FLOOR * np.nan_to_num(mean(measured)) + SMALLEST
         clean = self._clean(values, part)
@@ -168,7 +172,8 @@ class _Study:
         paths = self._paths(clean, part)
         for row in range(len(values)):
             sigma = self.effects[part.start + row].sigma[self.present[:, None] + np.arange(1, self.horizon.steps + 1)]
-            series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]))
+            loan = self.lent.loans.get(part.start + row, NO_LOAN)
+            series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]), loan)
             yield self._fit_one(series, thin)
 
     def _clean(self, values: Values, part: slice) -> Values:
@@ -185,20 +190,25 @@ class _Study:
         chosen = choose(past)
         if chosen is None:
             return None
+        own = self.past >= series.loan.begun
+        wider = np.where(own, 1.0, series.loan.widening)[:, None]
         return Fitted(
-            model=" + ".join(self.known[m].name for m in chosen.models),
+            model=" + ".join(self.known[m].name for m in chosen.models) + series.loan.text,
             candidate=chosen,
             floor=series.floor,
-            errors=errors(past, chosen)[thin],
+            errors=(errors(past, chosen) * wider)[thin],
             paths=chosen.path(series.paths[:, count:]),
             restless=series.restless[count:],
             sigma=series.sigma,
-            coverage_permille=coverage_permille(past),
-            calibrated=self._calibrated(past, chosen),
+            coverage_permille=coverage_permille(past.at(np.flatnonzero(own))),
+            calibrated=self._calibrated(past, chosen, own),
         )
 
-    def _calibrated(self, past: Past, chosen: Candidate) -> bool:
-        """Return whether the windows of the last day exceeded the P90 of those before as rarely as they should."""
+    def _calibrated(self, past: Past, chosen: Candidate, own: npt.NDArray[np.bool_]) -> bool:
+        """Return whether the windows of the last day exceeded the P90 of those before as rarely as they should.
+
+        Only windows after `own` origins count; a series with a borrowed past and none of its own is not calibrated.
+        """
         season, first = self.horizon.season, past.window_first
         late = self.past >= self.horizon.fitted - season.day
         good = usable(past, chosen)
@@ -206,9 +216,9 @@ class _Study:
         scaled = (highest(past.actual[:, first:]) - path) / chosen.unit(path, past.restless, past.floor)
         before = np.sort(scaled[good & ~late])
         spacing = max(season.steps(CHECKED_SPACING_MIN), self.horizon.steps - first)
-        checked = scaled[good & late & (self.past % spacing == 0)]
+        checked = scaled[good & late & own & (self.past % spacing == 0)]
         if len(before) < 2 * len(checked) or not len(checked):
-            return True
+            return bool(own.all())
         over = int((checked > before[int(np.ceil(0.9 * len(before))) - 1]).sum())
         return over <= 0.1 * len(checked) + FAILED * float(np.sqrt(0.09 * len(checked))) + 1
 
@@ -226,50 +236,9 @@ class _Study:
         for zone in sorted(set(zones)):
             clock = WallClock.of(zone, start, interval, clean.shape[1] - cut + horizon.steps)
             mine = np.array([z == zone for z in zones])
-            panel = _Panel(clock, clean[mine, cut:], origins - cut, horizon.steps)
+            panel = PanelPaths(clock, clean[mine, cut:], origins - cut, horizon.steps)
             for index, model in enumerate(self.known):
-                refits = _refits(start, interval, model.refit_days, int(panel.origins[-1]) + 1)
-                paths[index, mine] = panel.paths(model.forecaster, refits)
+                steps = refits(start, interval, model.refit_days, int(panel.origins[-1]) + 1)
+                paths[index, mine] = panel.paths(model.forecaster, steps)
         found: Values = paths * factors
         return found
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """Series of one time zone, and the origins to forecast them from."""
-
-    clock: WallClock
-    values: Values
-    origins: Steps
-    steps: int
-
-    def paths(self, forecaster: PanelForecaster, refits: list[int]) -> Values:
-        """Return the forecasts of all origins; a model with parameters has learnt them before the last of `refits`."""
-        if type(forecaster).learn is PanelForecaster.learn:
-            return self.clock.paths(forecaster, self.values, self.origins, self.steps)
-        found = np.full((len(self.values), len(self.origins), self.steps), np.nan)
-        for first, after in pairwise([*refits, int(self.origins[-1]) + 2]):
-            mine = (self.origins >= first - 1) & (self.origins < after - 1)
-            if not mine.any():
-                continue
-            learnt = self.clock.learn(forecaster, self.values[:, :first])
-            values = self.values[:, : int(self.origins[mine][-1]) + 1]
-            found[:, mine] = self.clock.paths(forecaster, values, self.origins[mine], self.steps, learnt)
-        return found
-
-
-def _refits(start: datetime, interval_min: int, days: int, steps: int) -> list[int]:
-    """Return the steps before which a model learns: every `days` days of the calendar, counted from 1970, at midnight.
-
-    Tied to the calendar, not to the history, so that all who forecast rest on the same parameters.
-    """
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    first = -(-(start - epoch) // timedelta(days=days))
-    found: list[int] = []
-    while True:
-        step = -(-(epoch + timedelta(days=days * first) - start) // timedelta(minutes=interval_min))
-        if step >= steps:
-            return found
-        if step > 1:
-            found.append(int(step))
-        first += 1

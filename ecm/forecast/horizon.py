@@ -23,7 +23,7 @@ MIN_ORIGINS = 40
 LEARNING_DAYS = 8
 """History before the first origin: a week, and a day for the level; a third of a shorter history."""
 YOUNG_DAYS = 2
-"""Histories below this are fitted again every hour, others every day."""
+"""While a series is younger than this all are fitted again every hour, else every day."""
 HOLD_BACK_MIN = 20
 """What the forecasts of the last 20 minutes asked for still counts: what a node costs while it starts and stops (5 min
 boot, 5 min billed after) buys as many minutes of keeping it, and who waits that long pays at most twice the optimum
@@ -71,7 +71,7 @@ class Horizon:
             )
         steps = int(np.ceil((late + lead_min + hold_min) / interval))
         first = min(int((late + lead_min) // interval), steps - 1)
-        fitted, refit = _epoch(history.start, interval, length)
+        fitted, refit = _epoch(history, length)
         season = Season(interval)
         return cls(start, season, length, steps, first, max(1, -(-lead_min // interval)), fitted, refit)
 
@@ -99,16 +99,25 @@ class Horizon:
         return np.asarray(np.maximum(self.length - 1 - np.arange(self.back + 1), 0), dtype=np.int64)
 
 
-def _epoch(start: datetime, interval_min: int, length: int) -> tuple[int, int]:
+def _epoch(history: DemandHistory, length: int) -> tuple[int, int]:
     """Return how many steps had ended by the last refit, and by the next one.
 
-    Refits are at midnight UTC, in the first two days of a history at every full hour: who plans at any time of a day
-    rests on the same fit, whether it was kept or is made again.
+    Refits are at midnight UTC, at every full hour of days that begin while a series is younger than two days: who plans
+    at any time of a day rests on the same fit, whether it was kept or is made again.
     """
-    period = timedelta(hours=1) if length * interval_min < YOUNG_DAYS * 1440 else timedelta(days=1)
+    start, interval_min = history.start, history.interval_min
     now = start + timedelta(minutes=interval_min * length)
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    grown = int((midnight - start) // timedelta(minutes=interval_min)) - YOUNG_DAYS * 1440 // interval_min
+    period = timedelta(hours=1) if _any_begun_after(history, grown, length) else timedelta(days=1)
     last = midnight + period * int((now - midnight) // period)
     fitted = (last - start) // timedelta(minutes=interval_min)
     following = (last + period - start) // timedelta(minutes=interval_min)
     return (int(fitted), int(following)) if fitted > 0 else (length, length + 1)
+
+
+def _any_begun_after(history: DemandHistory, grown: int, length: int) -> bool:
+    """Return whether the first value of any series lies in the steps (grown, length)."""
+    measured = ~np.isnan(history.mbps[:, :length])
+    first = np.where(measured.any(axis=1), np.argmax(measured, axis=1), -1)
+    return bool((first > grown).any()) if grown >= 0 else bool((first >= 0).any())

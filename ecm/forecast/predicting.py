@@ -52,17 +52,22 @@ class Predictor:
     def at(self, as_of: datetime) -> Forecast:
         """Return the forecast of a decision at `as_of`; see `predict`."""
         horizon = Horizon.of(self._history, as_of, self._lead_min, self._hold_min)
-        measured = self._history.mbps[:, : horizon.length]
-        empty = tuple(n for n, row in zip(self._history.applications, measured, strict=True) if np.isnan(row).all())
-        if empty:
-            raise ForecastError(
-                "no value was measured",
-                applications=empty,
-                remedy="add telemetry of it, or take it out of the fleet file until it has traffic",
-            )
         if self._fit is None or not _same(self._fit.horizon, horizon):
             self._fit = fit(self._history, self._fleet, horizon)
+        _require_values(self._history, self._fit, horizon)
         return _forecast(self._history, self._fit, horizon)
+
+
+def _require_values(history: DemandHistory, fit: Fit, horizon: Horizon) -> None:
+    """Raise ForecastError for applications without any value, measured or borrowed."""
+    empty = [bool(np.isnan(row).all()) for row in history.mbps[:, : horizon.length]]
+    unknown = tuple(n for n, e, f in zip(history.applications, empty, fit.series, strict=True) if e and f is None)
+    if unknown:
+        raise ForecastError(
+            "no value was measured, and no other application was measured for long enough to lend its shape",
+            applications=unknown,
+            remedy="add telemetry of it, or take it out of the fleet file until it has traffic",
+        )
 
 
 def _same(one: Horizon, other: Horizon) -> bool:
@@ -162,6 +167,8 @@ def _application(
     values = history.mbps[row : row + 1, : horizon.length]
     recent = highest(values[:, -horizon.lead :])[0]
     last = last_measured(values)[0]
+    # 0 where nothing was measured at all: then all is borrowed.
+    last = np.nan_to_num(last)
     peak = math.ceil(round(float(last if np.isnan(recent) else recent), DECIMALS))
     steps = _quantiles(series.now, tail_permille)
     window = _quantiles(series.now[:, horizon.window_first :].max(axis=1)[:, None], tail_permille)
