@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ecm.cli.commands.decide import Telemetry
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
       ecm backtest --trace load.csv --node-capacity 50 --report out
       ecm backtest --trace load.csv --column requests --node-capacity 50 --boot 5m --min-nodes 2 \\
         --from 2026-03-01T00:00Z --until 2026-03-15T00:00Z --policy ecm --decisions decisions.csv
+      ecm backtest --stack prod --telemetry load.parquet --every 15m    every plan of the last third
 
     \b
     Time model: a row stamped t is the load of [t, t + step). A decision stamped t knows the rows that had ended by t; a
@@ -54,8 +56,9 @@ def minutes(text: str, option: str) -> int:
 def backtest(  # noqa: PLR0913 - one option for each thing that decides the outcome
     ctx: typer.Context,
     *,
-    trace: Annotated[Path, typer.Option(help="CSV or Parquet with a timestamp and a value column.")],
-    node_capacity: Annotated[float, typer.Option(help="Load that one node serves, in the trace's unit.")],
+    trace: Annotated[Path | None, typer.Option(help="CSV or Parquet with a timestamp and a value column.")] = None,
+    node_capacity: Annotated[float | None, typer.Option(help="Load that one node serves, in the trace's unit.")] = None,
+    telemetry: Telemetry = None,
     column: Annotated[str | None, typer.Option(help="The value column, where there is more than one.")] = None,
     boot: Annotated[str, typer.Option(help="From launch to serving.")] = "5m",
     min_nodes: Annotated[int, typer.Option(min=1, help="Never fewer.")] = 2,
@@ -72,8 +75,16 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
     decisions: Annotated[Path | None, typer.Option(help="Write timestamp,nodes_desired here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write report.html and report.md into this folder.")] = None,
 ) -> None:
-    """Replay the planner over a measured past beside what people use today, and say whether it may go live."""
+    """Replay the planner over a measured past beside what people use today, and say whether it may go live.
+
+    With --trace one plain file on one tier; without it all plans of a stack over its telemetry.
+    """
     session: Session = ctx.obj
+    if trace is None:
+        _fleet(session, telemetry, (start, until, every), decisions)
+        return
+    if node_capacity is None:
+        raise CommandError("--node-capacity is missing: the load that one node serves, in the trace's unit", Code.USAGE)
     from ecm.backtest import Rules  # noqa: PLC0415 - loads numpy
     from ecm.charts.backtest_report import html, markdown  # noqa: PLC0415 - loads matplotlib
     from ecm.charts.verdict import verdict  # noqa: PLC0415
@@ -112,6 +123,22 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
         (report / "report.html").write_bytes(html(rows, said))
         (report / "report.md").write_bytes(markdown(rows, said))
     _show(session, (made, rows, said), report)
+
+
+def _fleet(
+    session: Session, given: Path | None, span: tuple[str | None, str | None, str | None], decisions: Path | None
+) -> None:
+    """Replay all plans of a stack."""
+    from ecm.cli import deciding, rehearsing  # noqa: PLC0415 - loads the scientific libraries
+
+    start, until, every = span
+    inputs = deciding.read_inputs(session, given)
+    wanted = rehearsing.span_of(inputs, start, until, minutes(every, "--every") if every else None)
+    with _progress(session.err) as tell:
+        found = rehearsing.rehearse_fleet(session, inputs, wanted, tell)
+    if decisions is not None:
+        rehearsing.write_plans(found, decisions)
+    rehearsing.show(session, found)
 
 
 def _show(session: Session, found: tuple[Trial, Backtest, Verdict], report: Path | None) -> None:
