@@ -137,7 +137,9 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     stands = replace(ask_stack(session, store), previous=failed)
     seen = observed(session, store, stands, (inputs.intent.fleet.region, now()))
     peers = deciding.peer_tables(store, inputs.intent)
-    outcome = deciding.make_plan(session, inputs, deciding.make_world(session, stands, seen, now(), peers))
+    outcome = deciding.make_plan(
+        session, inputs, deciding.make_world(session, stands, seen, now(), peers), deciding.predictor(inputs, store)
+    )
     if outcome.plan is None:
         store.record(
             EntryKind.FAILED, at=now(), plan=failed.digest, who=session.who, why="no capacity, and no other plan"

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ecm import forecast, intent, telemetry
+from ecm import intent, telemetry
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
+from ecm.forecast import Predictor
 from ecm.intent import Intent
-from ecm.model.demand import DemandHistory, Forecast
+from ecm.model.demand import DemandHistory
 from ecm.model.observed import Observed
 from ecm.model.rendered import PeerTable
-from ecm.pipeline import Outcome, World, decide
+from ecm.pipeline import Outcome, World, decide_from
 from ecm.store import Store
 
 
@@ -32,18 +33,18 @@ def read_inputs(session: Session, given: Path | None) -> Inputs:
     return Inputs(wanted, telemetry.read(telemetry_path(session, given), fleet=wanted.fleet))
 
 
-def make_forecast(inputs: Inputs, as_of: datetime) -> Forecast:
-    """Return the forecast that a plan of this moment would rest on."""
+def predictor(inputs: Inputs, store: Store) -> Predictor:
+    """Return what forecasts for plans; what an earlier run left in the store spares it from fitting again."""
     limits = inputs.intent.limits
-    return forecast.predict(
-        inputs.history, inputs.intent.fleet, as_of=as_of, lead_min=limits.lead_min, hold_min=limits.hold_min
+    return Predictor(
+        inputs.history, inputs.intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min, kept=store.fit()
     )
 
 
-def make_plan(session: Session, inputs: Inputs, world: World) -> Outcome:
+def make_plan(session: Session, inputs: Inputs, world: World, forecaster: Predictor) -> Outcome:
     """Return what the pipeline decides in `world`."""
     with session.err.status("forecast, size, assign, plan, guard, render"):
-        return decide(inputs.intent, inputs.history, world)
+        return decide_from(inputs.intent, inputs.history, forecaster.at(world.as_of), world)
 
 
 def make_world(

@@ -16,6 +16,7 @@ from ecm.forecast.arrays import Steps, Values, highest, mean, take
 from ecm.forecast.causes import causes_of
 from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
+from ecm.forecast.keeping import Judged, fit_key, packed, unpacked
 from ecm.forecast.learnt import PanelPaths, refits
 from ecm.forecast.models import Model, models
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
@@ -43,24 +44,18 @@ SMALLEST = 1e-6
 class Fitted:
     """One series with its chosen model."""
 
-    model: str
-    candidate: Candidate
-    floor: float
-    errors: Values
-    """(scenarios, steps): scaled errors at past origins."""
+    judged: Judged
     paths: Values
     """(present origins, steps): forecasts, effects of events included."""
     restless: Values
     """(present origins)"""
     sigma: Values
     """(present origins, steps): standard deviation of the logarithm of what events do; 0 where there is none."""
-    coverage_permille: int
-    calibrated: bool
 
     def scenarios(self, place: int) -> Values:
         """Return what may come after the present origin at `place`: (scenarios, steps), Mbit/s, not rounded."""
-        path = self.paths[place]
-        found: Values = path + self.errors * self.candidate.unit(path, self.restless[place], self.floor)
+        path, judged = self.paths[place], self.judged
+        found: Values = path + judged.errors * judged.candidate.unit(path, self.restless[place], judged.floor)
         if self.sigma[place].any():
             found = found * np.exp(self.sigma[place] * surprises(len(found))[:, None])
         return found
@@ -89,13 +84,16 @@ class Fit:
     """None: too little was measured to know any error."""
     effects: tuple[Effects, ...]
     scenarios: int
+    kept: bytes | None = None
+    """What spares the next run until the next refit most of the work; None where there is nothing to keep."""
 
 
-def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon) -> Fit:
+def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | None = None) -> Fit:
     """Fit every series on the steps before `horizon.fitted` and forecast from every step up to the next refit.
 
     A forecast uses what was measured before it alone; models, error scales and effects of events come from before the
-    refit. So the result for a step is the same whether later steps are in `history` or not.
+    refit. So the result for a step is the same whether later steps are in `history` or not, and whether what the past
+    says was `kept` by an earlier run or is worked out again.
     """
     end = min(history.mbps.shape[1], horizon.refit)
     first = max(0, horizon.fitted - 1 - max(horizon.back, horizon.lead))
@@ -108,11 +106,15 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon) -> Fit:
     count = len(past) or MIN_SCENARIOS
     if not len(past):
         return Fit(horizon, first, (None,) * len(learnt), learnt, count)
+    key = fit_key(history, fleet, horizon, tuple(m.name for m in models(horizon.season)))
+    known = unpacked(kept, key) if kept is not None else None
     lent = complete(history, fleet, horizon, learnt)
-    study = _Study(history, fleet, horizon, learnt, lent, past, np.arange(first, end))
-    thin = study.thin()
-    series = tuple(one for part in study.parts() for one in study.fit(part, thin))
-    return Fit(horizon, first, series, learnt, len(past[thin]))
+    study = _Study(history, fleet, horizon, learnt, lent, past if known is None else past[:0], np.arange(first, end))
+    thin = study.thin(len(past))
+    series = tuple(one for part in study.parts() for one in study.fit(part, thin, known))
+    if known is None:
+        kept = packed(key, tuple(one.judged if one else None for one in series))
+    return Fit(horizon, first, series, learnt, len(past[thin]), kept)
 
 
 class _Series(NamedTuple):
@@ -156,25 +158,27 @@ class _Study:
         for first in range(0, len(self.effects), at_once):
             yield slice(first, min(first + at_once, len(self.effects)))
 
-    def thin(self) -> slice:
-        """Return which past origins become scenarios."""
+    def thin(self, past: int) -> slice:
+        """Return which of so many past origins become scenarios."""
         each = len(self.effects) * self.horizon.steps * (self.horizon.back + 1)
         most = max(MIN_SCENARIOS, SCENARIO_VALUES // each)
-        return slice(None, None, -(-len(self.past) // most))
+        return slice(None, None, -(-past // most))
 
-    def fit(self, part: slice, thin: slice) -> Iterator[Fitted | None]:
-        """Yield the fitted series of `part`."""
+    def fit(self, part: slice, thin: slice, known: tuple[Judged | None, ...] | None) -> Iterator[Fitted | None]:
+        """Yield the fitted series of `part`; where the past's judgement is `known`, only the present is worked out."""
         values = self.lent.values[part, : int(self.present[-1]) + 1]
         measured = values[:, : self.horizon.fitted]
         floors = SCALE_FLOOR * np.nan_to_num(mean(measured)) + SMALLEST
         clean = self._clean(values, part)
         calm = restlessness(clean, self.horizon.season, floors)[:, self.origins]
-        paths = self._paths(clean, part)
+        judged = known[part] if known is not None else None
+        paths = self._paths(clean, part, _used(judged))
         for row in range(len(values)):
             sigma = self.effects[part.start + row].sigma[self.present[:, None] + np.arange(1, self.horizon.steps + 1)]
             loan = self.lent.loans.get(part.start + row, NO_LOAN)
             series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]), loan)
-            yield self._fit_one(series, thin)
+            found = self._judge(series, thin) if judged is None else judged[row]
+            yield self._fitted(series, found) if found is not None else None
 
     def _clean(self, values: Values, part: slice) -> Values:
         """Return the load without what events did to it."""
@@ -183,7 +187,16 @@ class _Study:
         clean: Values = values / np.stack(factors)
         return clean
 
-    def _fit_one(self, series: _Series, thin: slice) -> Fitted | None:
+    def _fitted(self, series: _Series, judged: Judged) -> Fitted:
+        count = len(self.past)
+        return Fitted(
+            judged=judged,
+            paths=judged.candidate.path(series.paths[:, count:]),
+            restless=series.restless[count:],
+            sigma=series.sigma,
+        )
+
+    def _judge(self, series: _Series, thin: slice) -> Judged | None:
         count, horizon = len(self.past), self.horizon
         actual = take(series.values, self.past[:, None] + np.arange(1, horizon.steps + 1))[0]
         past = Past(actual, series.paths[:, :count], series.restless[:count], horizon.window_first, series.floor)
@@ -192,14 +205,11 @@ class _Study:
             return None
         own = self.past >= series.loan.begun
         wider = np.where(own, 1.0, series.loan.widening)[:, None]
-        return Fitted(
+        return Judged(
             model=" + ".join(self.known[m].name for m in chosen.models) + series.loan.text,
             candidate=chosen,
             floor=series.floor,
             errors=(errors(past, chosen) * wider)[thin],
-            paths=chosen.path(series.paths[:, count:]),
-            restless=series.restless[count:],
-            sigma=series.sigma,
             coverage_permille=coverage_permille(past.at(np.flatnonzero(own))),
             calibrated=self._calibrated(past, chosen, own),
         )
@@ -222,8 +232,11 @@ class _Study:
         over = int((checked > before[int(np.ceil(0.9 * len(before))) - 1]).sum())
         return over <= 0.1 * len(checked) + FAILED * float(np.sqrt(0.09 * len(checked))) + 1
 
-    def _paths(self, clean: Values, part: slice) -> Values:
-        """Return what every model forecast: (models, series of part, origins, steps), effects of events included."""
+    def _paths(self, clean: Values, part: slice, used: frozenset[int] | None) -> Values:
+        """Return what the models forecast: (models, series of part, origins, steps), effects of events included.
+
+        Only `used` models forecast, by their places; None: all of them.
+        """
         horizon, origins = self.horizon, self.origins
         cut = max(0, horizon.fitted - USED_DAYS * horizon.season.day)
         rows = range(part.start, part.stop)
@@ -238,7 +251,14 @@ class _Study:
             mine = np.array([z == zone for z in zones])
             panel = PanelPaths(clock, clean[mine, cut:], origins - cut, horizon.steps)
             for index, model in enumerate(self.known):
+                if used is not None and index not in used:
+                    continue
                 steps = refits(start, interval, model.refit_days, int(panel.origins[-1]) + 1)
                 paths[index, mine] = panel.paths(model.forecaster, steps)
         found: Values = paths * factors
         return found
+
+
+def _used(judged: tuple[Judged | None, ...] | None) -> frozenset[int] | None:
+    """Return the places of the models that were chosen."""
+    return None if judged is None else frozenset(m for one in judged if one is not None for m in one.candidate.models)

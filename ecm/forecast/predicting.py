@@ -44,16 +44,24 @@ class Predictor:
     `at` gives what `predict` gives of the history up to that moment.
     """
 
-    def __init__(self, history: DemandHistory, fleet: Fleet, *, lead_min: int, hold_min: int) -> None:
+    def __init__(
+        self, history: DemandHistory, fleet: Fleet, *, lead_min: int, hold_min: int, kept: bytes | None = None
+    ) -> None:
         self._history, self._fleet = history, fleet
         self._lead_min, self._hold_min = lead_min, hold_min
+        self._kept = kept
         self._fit: Fit | None = None
+
+    @property
+    def kept(self) -> bytes | None:
+        """What to give to the next run's predictor: until the next refit it then only has to update."""
+        return self._fit.kept if self._fit else self._kept
 
     def at(self, as_of: datetime) -> Forecast:
         """Return the forecast of a decision at `as_of`; see `predict`."""
         horizon = Horizon.of(self._history, as_of, self._lead_min, self._hold_min)
         if self._fit is None or not _same(self._fit.horizon, horizon):
-            self._fit = fit(self._history, self._fleet, horizon)
+            self._fit = fit(self._history, self._fleet, horizon, self._kept)
         _require_values(self._history, self._fit, horizon)
         return _forecast(self._history, self._fit, horizon)
 
@@ -178,7 +186,7 @@ def _application(
     return ApplicationForecast(
         application=history.applications[row],
         vpn=history.vpns[row],
-        model=fitted.model if fitted else "last-value, wide band",
+        model=fitted.judged.model if fitted else "last-value, wide band",
         p50_mbps=steps[0],
         p90_mbps=steps[1],
         p99_mbps=steps[2],
@@ -188,8 +196,8 @@ def _application(
         recent_peak_mbps=peak,
         last_mbps=int(_whole(last)),
         unexplained_fall=fell and not effect.may_lower(first, horizon.length),
-        coverage_permille=fitted.coverage_permille if fitted else 0,
-        calibrated=fitted.calibrated if fitted else False,
+        coverage_permille=fitted.judged.coverage_permille if fitted else 0,
+        calibrated=fitted.judged.calibrated if fitted else False,
         event_effects=effect.texts(horizon.length, horizon.length + horizon.steps),
     )
 

@@ -133,6 +133,19 @@ class Store:
         """Keep a snapshot in place of the last one."""
         self._set("observed.json", observed)
 
+    def fit(self) -> bytes | None:
+        """Return the forecasts' fit that a run left for the next one, or None; who reads it checks that it fits."""
+        held = self._objects.get(self._key("fit.npz"))
+        return held[0] if held else None
+
+    def set_fit(self, fit: bytes) -> None:
+        """Keep a fit in place of the last one; where another run writes at the same time, one of both stays."""
+        held = self._objects.get(self._key("fit.npz"))
+        if held is None:
+            self._objects.create(self._key("fit.npz"), fit)
+        elif held[0] != fit:
+            self._objects.replace(self._key("fit.npz"), fit, held[1])
+
     def unavailable(self, now: UtcTime) -> tuple[Unavailable, ...]:
         """Return the marks that have not expired at `now`, sorted by zone and shape."""
         held = self._current("unavailable.json", _Marks) or _Marks()

@@ -110,6 +110,28 @@ def test_one_predictor_for_many_moments_gives_what_each_moment_gives_alone():
         assert canonical(shared.at(as_of)) == canonical(predicted(cut, as_of=as_of))
 
 
+def test_a_kept_fit_gives_the_same_bytes_and_only_forecasts_the_present(monkeypatch):
+    history = a_history(days=20)
+    early, late = END - timedelta(hours=6), END - timedelta(hours=1)
+    first = Predictor(history, FLEET, lead_min=25, hold_min=120)
+    first.at(early)
+    alone = Predictor(history, FLEET, lead_min=25, hold_min=120).at(late)
+    again = Predictor(history, FLEET, lead_min=25, hold_min=120, kept=first.kept)
+    monkeypatch.setattr("ecm.forecast.fitting.choose", None)
+    assert canonical(again.at(late)) == canonical(alone)
+    assert again.kept == first.kept
+    monkeypatch.undo()
+    # Another history, another fleet, a torn file and the next day are fitted again.
+    other = history_of(history.mbps * 1.01)
+    torn = Predictor(history, FLEET, lead_min=25, hold_min=120, kept=first.kept[:-40])
+    assert canonical(torn.at(late)) == canonical(alone)
+    for given in (other, history_of(history.mbps, end=END + timedelta(days=7))):
+        kept = Predictor(given, FLEET, lead_min=25, hold_min=120, kept=first.kept)
+        fresh = Predictor(given, FLEET, lead_min=25, hold_min=120)
+        assert canonical(kept.at(given.end)) == canonical(fresh.at(given.end))
+        assert kept.kept == fresh.kept != first.kept
+
+
 def test_capacity_asked_for_some_minutes_ago_is_in_the_earlier_forecasts():
     history = a_history()
     before = predicted(history, as_of=END - timedelta(minutes=15))

@@ -64,7 +64,8 @@ def plan(
     stands = standing(session, store, offline=offline)
     seen = observed(session, store, stands, (inputs.intent.fleet.region, moment))
     world = deciding.make_world(session, stands, seen, moment, peers)
-    outcome = deciding.make_plan(session, inputs, world)
+    forecaster = deciding.predictor(inputs, store)
+    outcome = deciding.make_plan(session, inputs, world, forecaster)
     if outcome.plan is None:
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
     nothing = outcome.nothing_to_do and not stands.unfinished and outcome.plan.verdict.passed
@@ -72,6 +73,8 @@ def plan(
         _report(session, outcome.plan, nothing=False)
     if not nothing:
         keep(session, store, outcome.plan, peers)
+    if forecaster.kept is not None:
+        store.set_fit(forecaster.kept)
     if seen is not None:
         store.set_observed(seen)
     _report(session, outcome.plan, nothing=nothing)

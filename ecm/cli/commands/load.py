@@ -63,7 +63,7 @@ def forecast(
     inputs = deciding.read_inputs(session, telemetry)
     chosen = _chosen(application or [], inputs.history.applications)
     with session.err.status("forecast"):
-        whole = deciding.make_forecast(inputs, moment)
+        whole = deciding.predictor(inputs, session.store()).at(moment)
     shown = tuple(p for p in panels(whole, inputs.history, inputs.intent.fleet.events) if p.title in chosen)
     if plot is not None and suffix is not None:
         write_picture(plot, suffix, shown, f"stack {session.stack}: load and its forecast")
