@@ -18,7 +18,7 @@ from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
 from ecm.forecast.keeping import Judged, fit_key, packed, unpacked
 from ecm.forecast.learnt import PanelPaths, refits
-from ecm.forecast.models import Model, models
+from ecm.forecast.models import Model, candidates
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
 from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
 from ecm.forecast.volatility import restlessness
@@ -106,7 +106,7 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | No
     count = len(past) or MIN_SCENARIOS
     if not len(past):
         return Fit(horizon, first, (None,) * len(learnt), learnt, count)
-    key = fit_key(history, fleet, horizon, tuple(m.name for m in models(horizon.season)))
+    key = fit_key(history, fleet, horizon, tuple(m.name for m in candidates(horizon.season, len(learnt))))
     known = unpacked(kept, key) if kept is not None else None
     lent = complete(history, fleet, horizon, learnt)
     study = _Study(history, fleet, horizon, learnt, lent, past if known is None else past[:0], np.arange(first, end))
@@ -146,7 +146,7 @@ class _Study:
 
     @property
     def known(self) -> tuple[Model, ...]:
-        return models(self.horizon.season)
+        return candidates(self.horizon.season, len(self.effects))
 
     @property
     def origins(self) -> Steps:

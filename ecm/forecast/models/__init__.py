@@ -1,7 +1,8 @@
 """The models: one file each, found by being here.
 
 A model's module has `RANK` (the lower, the earlier it is preferred when evidence does not decide) and
-`forecaster(season)`, which returns a `PanelForecaster`; one whose forecaster learns parameters may have `REFIT_DAYS`.
+`forecaster(season)`, which returns a `PanelForecaster`; one whose forecaster learns parameters may have `REFIT_DAYS`,
+and one that learns from all series together `LEAST_SERIES`, below which it is not tried.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ class Model(NamedTuple):
     name: str
     forecaster: PanelForecaster
     refit_days: int
+    least_series: int
+
+
+def candidates(season: Season, series: int) -> tuple[Model, ...]:
+    """Return the models that are tried on a panel of so many series, in order of preference."""
+    return tuple(m for m in models(season) if m.least_series <= series)
 
 
 @cache
@@ -45,4 +52,5 @@ def _models(season: Season) -> tuple[Model, ...]:
 
 def _model(module: ModuleType, season: Season) -> Model:
     name = module.__name__.rpartition(".")[2].replace("_", "-")
-    return Model(name, module.forecaster(season), getattr(module, "REFIT_DAYS", REFIT_DAYS))
+    refit_days, least = getattr(module, "REFIT_DAYS", REFIT_DAYS), getattr(module, "LEAST_SERIES", 1)
+    return Model(name, module.forecaster(season), refit_days, least)

@@ -16,6 +16,9 @@ from ecm.forecast.usual import Usual
 
 RANK = 32
 REFIT_DAYS = 7
+LEAST_SERIES = 8
+"""Trees need what several series have in common: on single public traces they were no better than the regression on
+residuals, at five times its time."""
 
 EXAMPLES = 20_000
 """Past forecasts to learn from, over all series: bounds the time of learning whatever the size of the panel."""
