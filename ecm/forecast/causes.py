@@ -86,7 +86,8 @@ def _holidays(vpn: Vpn, span: tuple[datetime, int, int], zone: ZoneInfo) -> list
     end = start + timedelta(minutes=interval_min * steps)
     years = range(start.astimezone(zone).year, end.astimezone(zone).year + 1)
     try:
-        calendar = holidays.country_holidays(vpn.holidays, years=years)
+        # Without a language the package takes the environment's, and a plan would differ by machine.
+        calendar = holidays.country_holidays(vpn.holidays, years=years, language="en_US")
     except NotImplementedError as error:
         raise ForecastError(
             f"no calendar of holidays for {vpn.holidays!r} of VPN {vpn.id}",

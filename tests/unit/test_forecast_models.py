@@ -7,10 +7,11 @@ from sktime.forecasting.exp_smoothing import ExponentialSmoothing
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.utils.estimator_checks import check_estimator
 
-from ecm.forecast.models import models
+from ecm.forecast.models import candidates, models
 from ecm.forecast.models.naive_week import SeasonalNaive
 from ecm.forecast.models.seasonal_level import SeasonalLevel
 from ecm.forecast.models.smoothed_residual import SMOOTHING, levels
+from ecm.forecast.panel import PanelForecaster
 from ecm.forecast.season import Season
 
 SEASON = Season(60)
@@ -29,14 +30,21 @@ def a_load(series=2, weeks=4, seed=1, noise=0.03):
 
 def test_models_are_found_by_their_files_in_order_of_preference():
     assert list(KNOWN) == [
-        "blend",
         "seasonal-level",
+        "arima",
+        "mstl",
         "residual-regression",
+        "boosted",
+        "ets",
         "smoothed-residual",
+        "theta",
+        "local-level",
         "naive-week",
         "naive-day",
         "last-value",
     ]
+    assert {m.name for m in candidates(SEASON, 7)} == set(KNOWN) - {"boosted"}
+    assert [m.name for m in candidates(SEASON, 8)] == list(KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,26 @@ def test_a_forecast_sees_nothing_after_its_origin(name):
     assert np.array_equal(KNOWN[name].paths(changed, origins, 30)[:, :2], whole[:, :2])
 
 
-@pytest.mark.parametrize("name", [n for n in KNOWN if n != "smoothed-residual"])
+LEARNING = [n for n, m in KNOWN.items() if type(m).learn is not PanelForecaster.learn]
+
+
+def test_models_with_parameters_are_known():
+    assert sorted(LEARNING) == ["arima", "boosted", "ets", "mstl", "smoothed-residual", "theta"]
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_with_what_was_learnt_an_origin_does_not_depend_on_the_others(name):
+    load = a_load()
+    learnt = KNOWN[name].learn(load[:, :380])
+    origins = np.array([390, 401, 480])
+    together = KNOWN[name].paths(load, origins, 9, learnt)
+    assert np.isfinite(together).all()
+    for i, origin in enumerate(origins):
+        alone = KNOWN[name].paths(load[:, : origin + 1], np.array([origin]), 9, learnt)
+        np.testing.assert_allclose(alone[:, 0], together[:, i], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in KNOWN if n not in LEARNING])
 def test_paths_of_many_origins_are_what_fit_and_predict_give_for_each(name):
     load = a_load()
     load[0, 300:310] = np.nan
@@ -86,7 +113,8 @@ def test_seasonal_naive_is_sktimes_own(steps):
 def test_smoothing_is_sktimes_own():
     residual = np.random.default_rng(2).standard_normal((1, 60)).cumsum(axis=1)
     residual[0, 0] = 0.0
-    for share, level in zip(SMOOTHING, levels(residual)[:, 0, -1], strict=True):
+    found = levels(residual, np.array(SMOOTHING)[:, None])[:, 0, -1]
+    for share, level in zip(SMOOTHING, found, strict=True):
         model = ExponentialSmoothing(
             smoothing_level=share, optimized=False, initialization_method="known", initial_level=0.0
         )
@@ -111,7 +139,7 @@ def test_a_missing_value_is_not_a_zero(name):
     gaps[:, 340:350] = np.nan
     holed = KNOWN[name].paths(gaps, origins, 12)
     assert np.isfinite(holed).all()
-    if name != "last-value":
+    if name not in ("last-value", "local-level"):
         assert (np.abs(holed / whole - 1) < 0.4).all()
         # Zeros in their place would halve it.
         assert np.abs(holed / whole - 1).mean() < 0.12
@@ -120,4 +148,5 @@ def test_a_missing_value_is_not_a_zero(name):
 def test_models_that_need_more_history_say_so():
     load = a_load()[:, :20]
     for name, model in KNOWN.items():
-        assert np.isnan(model.paths(load, np.array([19]), 3)).all() == (name != "last-value")
+        unready = np.isnan(model.paths(load, np.array([19]), 3)).all()
+        assert unready == (name not in ("last-value", "local-level")), name
