@@ -31,10 +31,12 @@ check: setup ## formatting, lint, types and import contracts
 bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.plan_scale
 	@$(BIN)/python -m benchmarks.pulumi_overhead
+	@$(BIN)/python -m benchmarks.provisioning
 
 bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.plan_scale --quick
 	@$(BIN)/python -m benchmarks.pulumi_overhead --quick
+	@$(BIN)/python -m benchmarks.provisioning --quick
 
 # A failure only warns: whatever needs no Pulumi works without it, and what needs it says so.
 toolchain: $(STAMPS)/project

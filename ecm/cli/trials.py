@@ -69,6 +69,16 @@ def prepare(asked: Asked, rules: Rules) -> Prepared:
     return Prepared(found, Question(trace, rules, first, quantiles, events, asked.time_zone, asked.holidays))
 
 
+def remarks(source: PlainTrace) -> tuple[str, ...]:
+    """Return what a person should know of the trace's file before believing the result."""
+    found = []
+    if source.missing:
+        found.append(f"{source.missing} steps have no row: they count as not measured and are never violated")
+    if source.repeated:
+        found.append(f"{source.repeated} rows repeat a step: the mean of its rows counts")
+    return tuple(found)
+
+
 def _unscoped(event: Event) -> Event:
     """A plain trace is one application: every event of the file is one of it."""
     return event.model_copy(update={"vpn": None, "application": None, "region": None})

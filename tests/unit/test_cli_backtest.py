@@ -133,6 +133,17 @@ def test_odd_traces_are_decided(backtest, load):
     assert all(int(r["nodes_desired"]) >= 2 for r in rows)
 
 
+def test_a_file_with_holes_is_replayed_and_says_so(tmp_path, capsys):
+    trace = write(tmp_path / "load.csv", a_load())
+    lines = trace.read_text().splitlines(keepends=True)
+    trace.write_text("".join([*lines[:400], *lines[404:], lines[-1]]))
+    assert run(["backtest", "--trace", str(trace), "--node-capacity", "20", "--policy", "ecm"]) == 0
+    said = capsys.readouterr()
+    assert "4 steps have no row" in said.err
+    assert "1 rows repeat a step" in said.err
+    assert "ecm" in said.out
+
+
 def test_an_announced_event_is_provided_for(backtest, tmp_path):
     load = a_load()
     at = START + timedelta(days=5, hours=3)

@@ -112,6 +112,7 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
         prepared = trials.prepare(asked, rules)
     except ValueError as error:
         raise CommandError(str(error), Code.USAGE) from None
+    _note(session, trials.remarks(prepared.source))
     with _progress(session.err) as tell:
         made = trial(prepared.question, [p for p in wanted if p != OURS], level, tell)
     rows = trials.report_rows(made, asked)
@@ -139,6 +140,11 @@ def _fleet(
     if decisions is not None:
         rehearsing.write_plans(found, decisions)
     rehearsing.show(session, found)
+
+
+def _note(session: Session, texts: tuple[str, ...]) -> None:
+    for text in texts:
+        session.note(text)
 
 
 def _show(session: Session, found: tuple[Trial, Backtest, Verdict], report: Path | None) -> None:

@@ -1,0 +1,151 @@
+"""ECM beside what people use today on public traces: violated minutes at equal instance-hours, hours, coverage.
+
+Two thirds of each trace are history, the last third is decided with fixed default settings. Capacity is the P99 of the
+first two thirds over 20, so that some 20 nodes serve the peak; 5 min boot, at least 2 nodes. Intervals are those of a
+paired block bootstrap by day; a comparison counts at its unfavourable end. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ecm.backtest import Rules, Trace, hours_at_equal_violations
+from ecm.pipeline.replay import Question
+from ecm.pipeline.trial import OURS, QUANTILE, QUANTILES, Trial, policy_names, trial
+from ecm.telemetry import read_trace
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "telemetry"
+TRACES = {
+    "nasa": "nasa_requests_5min_july.csv",
+    "load balancer": "nab_elb_request_count_5min.csv",
+    "application server": "appserver_requests_1h_2015_2017.csv",
+    "taxi": "nab_nyc_taxi_30min.csv",
+}
+NODES_AT_PEAK = 20
+TRACKING = "AWS target tracking"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One trace's trial and the seconds that ECM and all policies together took."""
+
+    trial: Trial
+    ours_s: float
+    all_s: float
+
+
+def main() -> int:
+    """Run the benchmark; 0 also where a figure is bad, as figures judge nothing."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="the NASA trace alone")
+    arguments.add_argument("--trace", choices=tuple(TRACES), action="append", help="only this one; may be repeated")
+    asked = arguments.parse_args()
+    names = asked.trace or (["nasa"] if asked.quick else list(TRACES))
+    if not FOLDER.is_dir():
+        print(f"skipped: no traces in {FOLDER.name}", file=sys.stderr)
+        print(json.dumps({"skipped": "no traces"}))
+        return 0
+    found = {}
+    for name in names:
+        measured = measure(FOLDER / TRACES[name])
+        show(name, measured)
+        found[name] = figures(measured)
+    print(json.dumps(found))
+    return 0
+
+
+def measure(file: Path) -> Measured:
+    """Return the trial of one trace."""
+    read = read_trace(file)
+    trace = Trace(file.stem, read.start, read.step_min, read.values)
+    first = trace.rows * 2 // 3
+    capacity = float(np.nanquantile(trace.load[:first], 0.99)) / NODES_AT_PEAK
+    question = Question(trace, Rules(capacity=capacity, boot_min=5, min_nodes=2), first, QUANTILES)
+    began = time.perf_counter()
+    trial(Question(trace, question.rules, first, (QUANTILE,)), ())
+    ours_s = time.perf_counter() - began
+    made = trial(question, [p for p in policy_names() if p != OURS])
+    return Measured(made, ours_s, time.perf_counter() - began - ours_s)
+
+
+def figures(measured: Measured) -> dict[str, Any]:
+    """Return the figures of one trace; a comparison is null where the peer never comes as cheap as ours."""
+    made = measured.trial
+    ours = made.ours.scores[made.chosen]
+    return {
+        "violated_pct": round(100 * ours.violated_share, 4),
+        "hours_vs_clairvoyant": round(ours.node_hours / made.best.node_hours, 4),
+        "hours_vs_clairvoyant_at_0.1pct": _number(made.hours_ratio_at(0.001)),
+        "violations_vs_peer_at_equal_hours": {
+            peer.curve.name: {"estimate": _number(1 - c.estimate), "unfavourable": _number(1 - c.low)}
+            for peer, c in zip(made.peers, made.comparisons, strict=True)
+        },
+        "node_changes": ours.node_changes,
+        "node_changes_vs_target_tracking_at_equal_violations": _changes(made),
+        "coverage": {
+            str(c.quantile): {
+                "exceeded": round(c.overall.share, 4),
+                "low": round(c.overall.low, 4),
+                "high": round(c.overall.high, 4),
+            }
+            for c in made.coverage
+        },
+        "seconds": {"decisions": made.span.rows, "ecm": round(measured.ours_s, 1), "all": round(measured.all_s, 1)},
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _changes(made: Trial) -> float | None:
+    """Return our node changes over those of the cheapest target tracking that violates as little; None: none does."""
+    ours = made.ours.scores[made.chosen]
+    tracking = next(p for p in made.peers if p.curve.name == TRACKING)
+    as_good = [s for s in tracking.scores if s.violated_min <= ours.violated_min]
+    if not as_good:
+        return None
+    return round(ours.node_changes / min(as_good, key=lambda s: s.node_hours).node_changes, 3)
+
+
+def show(name: str, measured: Measured) -> None:
+    """Print one trace's table."""
+    made, out = measured.trial, Console()
+    ours = made.ours.scores[made.chosen]
+    out.print(
+        f"\n[bold]{name}[/bold]: {made.span.rows} decisions, {100 * ours.violated_share:.3f} % violated at "
+        f"{ours.node_hours / made.best.node_hours:.3f} x the clairvoyant's hours "
+        f"({made.hours_ratio_at(0.001):.3f} x at 0.1 %), {ours.node_changes} node changes"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("peer", "violations, ours / theirs", "90 % interval", "its hours at our violations"):
+        table.add_column(column, justify="left" if column == "peer" else "right")
+    for peer, found in zip(made.peers, made.comparisons, strict=True):
+        hours = hours_at_equal_violations(peer.curve, ours.violated_min) / made.best.node_hours
+        table.add_row(
+            peer.curve.name,
+            f"{1 - found.estimate:.3f}",
+            f"{1 - found.high:.3f} to {1 - found.low:.3f}",
+            f"{hours:.2f} x",
+        )
+    out.print(table)
+    for c in made.coverage:
+        out.print(
+            f"above P{100 * c.quantile:g}: {100 * c.overall.share:.2f} % "
+            f"({100 * c.overall.low:.2f} to {100 * c.overall.high:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
