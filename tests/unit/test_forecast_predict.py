@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -281,13 +280,3 @@ def test_one_and_two_threads_give_the_same_bytes():
         return run.stdout
 
     assert digest("1") == digest("2") != ""
-
-
-def test_it_is_fast():
-    names = tuple(("corp", f"app{i:02d}") for i in range(8))
-    history = history_of(np.vstack([a_history(seed=i).mbps for i in range(4)]), names=names)
-    fleet = a_fleet(names)
-    predicted(history, fleet)
-    start = time.perf_counter()
-    predicted(history, fleet)
-    assert time.perf_counter() - start < 10
