@@ -179,7 +179,7 @@ def tier_firewall(view: TierView) -> TierFirewall:
             for c in sorted(view.desired.classes, key=lambda c: c.number)
         ),
         edges=tuple(Edge(port=c.listener_port) for c in view.classes) if view.enters else (),
-        health_checkers=tuple(sorted({s.cidr for s in subnets if s.kind is SubnetKind.PUBLIC})),
+        health_checkers=tuple(sorted({s.cidr for s in subnets if s.kind is SubnetKind.ENTRY})),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ecm.model.base import canonical_json
 from ecm.model.fleet import WayIn
-from ecm.model.plan import NodeState, VpcRoute
+from ecm.model.plan import NodeState, SubnetKind, VpcRoute
 from ecm.render import RenderError
 from tests.builders import a_chain, a_route, a_vpn
 from tests.unit.render_states import (
@@ -324,3 +324,11 @@ def test_addresses_are_of_the_block_of_their_adjacency() -> None:
             if interface["kind"] == "tunnel":
                 number = int(re.findall(r"\d+", interface["name"])[0])
                 assert IPv4Address(interface["address"]) in blocks[number]
+
+
+def test_the_health_check_is_taken_from_where_the_load_balancer_stands_and_from_nowhere_else() -> None:
+    desired = three_tiers()
+    entries = {str(s.cidr) for s in desired.network.subnets if s.kind is SubnetKind.ENTRY}
+    for document in documents(render(desired)).values():
+        allowed = re.findall(r"add element inet ecm health_checkers \{ (\S+) \}", document["files"][NFT])
+        assert set(allowed) == entries
