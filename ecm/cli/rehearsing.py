@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ecm import files
 from ecm.cli.commands.decide import parse_time
 from ecm.cli.deciding import Inputs
 from ecm.cli.exits import Code, CommandError
@@ -55,14 +57,15 @@ def _aligned(moment: datetime) -> datetime:
 
 def write_plans(found: Rehearsal, target: Path) -> None:
     """Write `timestamp,tier,nodes,capacity_mbps,planned_mbps,verdict`: a row per decision and tier."""
-    with target.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("timestamp", "tier", "nodes", "capacity_mbps", "planned_mbps", "verdict"))
-        for step in found.steps:
-            said = step.plan.verdict.decision.value if step.plan else "infeasible"
-            for tier in step.stands.tiers if step.stands else ():
-                stamp = step.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
-                rows.writerow((stamp, tier.tier, tier.nodes_after, tier.capacity_mbps, tier.load.planned_mbps, said))
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("timestamp", "tier", "nodes", "capacity_mbps", "planned_mbps", "verdict"))
+    for step in found.steps:
+        said = step.plan.verdict.decision.value if step.plan else "infeasible"
+        for tier in step.stands.tiers if step.stands else ():
+            stamp = step.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+            rows.writerow((stamp, tier.tier, tier.nodes_after, tier.capacity_mbps, tier.load.planned_mbps, said))
+    files.write(target, text.getvalue())
 
 
 def show(session: Session, found: Rehearsal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ecm import files
 from ecm.backtest import Rules, Score, Sweep, Trace, ratio_to_clairvoyant
 from ecm.backtest.coverage import Coverage
 from ecm.charts.rows import Backtest, Comparison, CoverageRow, Curve, HourRow, ModelRow, Point, PolicyRow, Replay
@@ -106,16 +108,17 @@ def write_decisions(made: Trial, prepared: Prepared, target: Path, time_zone: st
     """Write `timestamp,nodes_desired`, one row per step that was decided, stamped as the trace's file stamps them."""
     span = made.span
     zone = ZoneInfo(time_zone)
-    with target.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("timestamp", "nodes_desired"))
-        for row, nodes in enumerate(made.run.desired):
-            stamp = _stamp(span, row)
-            if prepared.source.aware:
-                text = stamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            else:
-                text = stamp.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-            rows.writerow((text, int(nodes)))
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("timestamp", "nodes_desired"))
+    for row, nodes in enumerate(made.run.desired):
+        stamp = _stamp(span, row)
+        if prepared.source.aware:
+            shown = stamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        else:
+            shown = stamp.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        rows.writerow((shown, int(nodes)))
+    files.write(target, text.getvalue())
 
 
 def report_rows(made: Trial, asked: Asked, models: tuple[ModelRow, ...] = ()) -> Backtest:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from ecm import files
 from ecm.model.catalog import Catalog
 from ecm.model.fleet import Fleet
 from ecm.model.plan import Plan
@@ -45,9 +45,7 @@ def write_schemas(root: Path) -> tuple[Path, ...]:
     for name, text in schema_texts().items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            part = path.with_suffix(".part")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)  # noqa: PTH105 - atomic on every platform
+            files.write(path, text)
             changed.append(path)
     return tuple(changed)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ecm import files
 from ecm.model.base import digest_bytes
 from ecm.store.objects import StoreError, checked_key
+
+PRIVATE = 0o600
+"""Rights of an object: plans and peers are no secrets, and nobody else's business."""
 
 
 class FolderObjects:
@@ -74,16 +76,7 @@ class FolderObjects:
     def _write(self, key: str, data: bytes) -> None:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)  # noqa: PTH105 - atomic; Path.replace is the same call
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        files.replace(path, data, PRIVATE)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from ecm import files
 from ecm.model.base import Frozen, Name, Text
 from ecm.model.fleet import TimeZone
 from ecm.telemetry.errors import TelemetryError
@@ -138,9 +139,9 @@ def write_table(table: pd.DataFrame, target: Path) -> None:
     """Write a table with the columns `timestamp, vpn, application, mbps` to a .csv or .parquet file."""
     table = table[[*REQUIRED]]
     if target.suffix == ".parquet":
-        table.to_parquet(target, index=False)
+        files.write(target, table.to_parquet(index=False))
     elif target.suffix == ".csv":
-        table.to_csv(target, index=False, lineterminator="\n")
+        files.write(target, table.to_csv(index=False, lineterminator="\n"))
     else:
         raise TelemetryError(
             "neither .csv nor .parquet", file=str(target), remedy="name the target by what it is to be"

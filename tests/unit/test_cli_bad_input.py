@@ -244,3 +244,17 @@ def test_telemetry_check_fails_on_errors(project: Project, tmp_path: Path) -> No
     assert "negative" in out
     assert "missing" in out
     assert project.wrote_nothing()
+
+
+def test_a_place_where_no_file_can_be_is_said_before_the_work(project, monkeypatch):
+    monkeypatch.setattr("ecm.pipeline.trial.trial", None)
+    trace = project.root / "load.csv"
+    trace.write_text("timestamp,value\n2026-01-01T00:00Z,1\n2026-01-01T00:05Z,1\n")
+    options = ["backtest", "--trace", str(trace), "--node-capacity", "1"]
+    for given, said in (
+        (["--decisions", "absent/out.csv"], "absent/out.csv: cannot be written (No such file"),
+        (["--report", str(trace)], "load.csv: cannot be written (File exists)"),
+    ):
+        code, _, err = project.run(*options, *given)
+        assert code == 1
+        assert said in err

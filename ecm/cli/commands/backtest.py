@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ecm import files
 from ecm.cli.commands.decide import Telemetry
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
@@ -80,6 +81,7 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
     With --trace one plain file on one tier; without it all plans of a stack over its telemetry.
     """
     session: Session = ctx.obj
+    _require_places(decisions, report)
     if trace is None:
         _fleet(session, telemetry, (start, until, every), decisions)
         return
@@ -120,10 +122,20 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
     if decisions is not None:
         trials.write_decisions(made, prepared, decisions, time_zone)
     if report is not None:
-        report.mkdir(parents=True, exist_ok=True)
-        (report / "report.html").write_bytes(html(rows, said))
-        (report / "report.md").write_bytes(markdown(rows, said))
+        files.write(report / "report.html", html(rows, said))
+        files.write(report / "report.md", markdown(rows, said))
     _show(session, (made, rows, said), report)
+
+
+def _require_places(decisions: Path | None, report: Path | None) -> None:
+    """Make the folder of the report; FileError where something cannot be written: before the work, not after it."""
+    if decisions is not None:
+        files.require_place(decisions)
+    if report is not None:
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise files.FileError(report, error) from error
 
 
 def _fleet(

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markdown import Markdown
 
+from ecm import files
 from ecm.cli.approval import approve_plan
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.keeping import infeasible_text, keep
@@ -134,7 +135,7 @@ def review(
         return
     text = markdown(chosen, context)
     if output is not None:
-        output.write_text(text, encoding="utf-8")
+        files.write(output, text)
         session.out.print(f"wrote {output}", markup=False)
     elif session.out.is_terminal:
         session.out.print(Markdown(text))

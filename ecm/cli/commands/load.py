@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from ecm import files
 from ecm.charts.panel import FELL, Panel, panels
 from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
@@ -100,7 +101,7 @@ def picture_suffix(path: Path) -> str:
 
 
 def write_picture(path: Path, suffix: str, shown: Sequence[Panel], title: str) -> None:
-    """Write the panels as one picture; CommandError when they are too many or the file cannot be written."""
+    """Write the panels as one picture; CommandError when they are too many."""
     from ecm.charts.style import Form  # noqa: PLC0415 - loads matplotlib
     from ecm.charts.timeline import MOST_PANELS, band  # noqa: PLC0415 - loads matplotlib
 
@@ -110,10 +111,7 @@ def write_picture(path: Path, suffix: str, shown: Sequence[Panel], title: str) -
             "choose with --application NAME",
             Code.USAGE,
         )
-    try:
-        path.expanduser().write_bytes(band(shown, Form(suffix), title=title))
-    except OSError as error:
-        raise CommandError(f"--plot {path}: cannot be written ({error.strerror}); name another file") from None
+    files.write(path, band(shown, Form(suffix), title=title))
 
 
 def _say(session: Session, whole: Forecast, made: Sequence[ApplicationForecast], shown: Sequence[Panel]) -> None:
