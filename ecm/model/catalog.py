@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ecm.model.base import Frozen, Mbps, Name, Region, ShapeName, Text, UsdPrice
 
+FLOW_CAP_MBPS = 5000
+"""EC2 holds one flow to 5 Gbit/s outside a placement group (EC2 network bandwidth guide)."""
 AmiId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
 
 
@@ -38,6 +40,15 @@ class Shape(Frozen):
     dedicated_usd_per_hour: UsdPrice | None = None
     price_source: Text
     capacity_source: Text
+
+    @property
+    def tunnel_mbps(self) -> int:
+        """What one tunnel carries: one core's WireGuard, and EC2's cap of one flow, whichever is less; at least 1.
+
+        A tunnel is one flow to EC2, and its packets are encrypted and decrypted on about one core (NetBird's sizing of
+        routing peers).
+        """
+        return max(1, min(FLOW_CAP_MBPS, min(self.encrypt_mbps, self.decrypt_mbps) // self.vcpu))
 
 
 class Image(Frozen):

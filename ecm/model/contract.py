@@ -23,6 +23,10 @@ TUNNEL_PORTS_PER_ADJACENCY = 128
 """32 node numbers with four tunnels each."""
 
 
+TUNNELS_PER_PAIR = 4
+"""Most parallel tunnels between two nodes: the lanes that interface names, ports and addresses have room for."""
+
+
 def base_key(slot: str, generation: int) -> str:
     """Return the key of a node's base configuration in the configuration bucket."""
     return f"nodes/{slot}/g{generation}/base.json"

@@ -24,8 +24,7 @@ from ecm.model.sizing import TierSizing
 from ecm.plan.addresses import AddressPool, stable_numbers, subnets
 from ecm.plan.slots import SlotPlanner
 from ecm.plan.standing import Standing
-
-MAX_TUNNELS = 4
+from ecm.plan.tunnels import tunnels_per_pair
 
 
 @dataclass(frozen=True)
@@ -171,19 +170,19 @@ def _chains(inputs: PlanInputs, chains: list[Chain]) -> tuple[ChainPlan, ...]:
 
 
 def _adjacencies(inputs: PlanInputs, chains: list[Chain], tiers: tuple[TierPlan, ...]) -> tuple[Adjacency, ...]:
-    """Return the neighbouring pairs of tiers, with as many parallel tunnels per pair of nodes as cores can serve."""
+    """Return the neighbouring pairs of tiers, with as many tunnels per pair of nodes as their traffic needs."""
     pairs = sorted({(c.vpn, up, down) for c in chains for up, down in zip(c.tiers, c.tiers[1:], strict=False)})
     old = inputs.previous.adjacencies if inputs.previous else ()
     held = {(a.vpn, f"{a.upstream} {a.downstream}"): a.number for a in old}
     numbers = _by_vpn([(vpn, f"{up} {down}") for vpn, up, down in pairs], held)
-    cores = {t.id: max(inputs.catalog.shape(n.shape).vcpu for s in t.slots for n in s.nodes) for t in tiers}
+    by_id = {t.id: t for t in tiers}
     return tuple(
         Adjacency(
             vpn=vpn,
             number=numbers[vpn, f"{up} {down}"],
             upstream=up,
             downstream=down,
-            tunnels=min(MAX_TUNNELS, cores[up], cores[down]),
+            tunnels=tunnels_per_pair(by_id[up], by_id[down], inputs.catalog),
         )
         for vpn, up, down in pairs
     )

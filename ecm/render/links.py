@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from ecm.model.contract import TUNNEL_PORT_BASE, TUNNEL_PORTS_PER_ADJACENCY
+from ecm.model.contract import TUNNEL_PORT_BASE, TUNNEL_PORTS_PER_ADJACENCY, TUNNELS_PER_PAIR
 from ecm.model.plan import Adjacency, Node, NodeState, Slot, TierPlan
 from ecm.render.errors import RenderError
 
 SLOTS = 16
 NODES = 2 * SLOTS
 """Node numbers of a tier: a slot has two while one generation replaces another."""
-LANES = 4
+LANES = TUNNELS_PER_PAIR
 BLOCK = NODES * NODES * LANES * 2
 """Addresses of an adjacency: 8,192."""
 

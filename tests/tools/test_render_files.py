@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -173,9 +174,21 @@ def test_tc_accepts_the_classes(tmp_path: Path) -> None:
         assert "rate 20Mbit ceil 2Gbit" in shown
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    need("systemd-analyze", "nft", root=False)
-    file = tmp_path / "ecm-firewall.service"
-    document = _one_of_each_tier(STATES["one-tier"])[0]
-    file.write_text(document["files"]["/etc/systemd/system/ecm-firewall.service"])
-    run("systemd-analyze", "verify", "--man=no", str(file))
+def test_systemd_accepts_every_unit_with_its_settings(tmp_path: Path) -> None:
+    """The units of Debian's packages are the bare ones here; the settings in *.service.d are what is rendered."""
+    need("systemd-analyze", "nft", "bird", root=False)
+    for document in _one_of_each_tier(STATES["three-tiers"]):
+        units = {p: t for p, t in document["files"].items() if p.startswith("/etc/systemd/system/")}
+        assert {Path(p).name for p in units} == {"ecm-firewall.service", "ecm.conf"}
+        for path, text in units.items():
+            file = tmp_path / Path(path).relative_to("/etc/systemd/system")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+        for name in ("bird", "ecm-agent"):
+            (tmp_path / f"{name}.service").write_text("[Service]\nExecStartPre=/bin/true\nExecStart=/bin/true\n")
+        said = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.glob("*.service")))],
+            capture_output=True, text=True, check=False, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        )  # fmt: skip
+        ours = [line for line in said.stderr.splitlines() if str(tmp_path) in line]
+        assert (said.returncode, ours) == (0, []), said.stderr
