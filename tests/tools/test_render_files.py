@@ -80,31 +80,35 @@ def substituted(document: dict[str, Any], path: str) -> str:
 
 @pytest.fixture
 def wireguard() -> Iterator[tuple[str, str]]:
-    """A namespace with one WireGuard interface: the kernel's, or wireguard-go where the kernel has none."""
+    """A namespace with one WireGuard interface: the kernel's, or wireguard-go where the kernel has none.
+
+    wireguard-go's socket is named after the interface and lies outside the namespace: the name is this process's own.
+    """
+    name = f"wg{os.getpid()}"
     need("wg", "ip")
     with namespace("ecm-wg") as scratch:
         made = subprocess.run(
-            ["ip", "-n", scratch, "link", "add", "wg0", "type", "wireguard"], capture_output=True, check=False
+            ["ip", "-n", scratch, "link", "add", name, "type", "wireguard"], capture_output=True, check=False
         )
         process = None
         if made.returncode:
             if shutil.which("wireguard-go") is None:
                 pytest.skip("neither kernel WireGuard nor wireguard-go (Debian: wireguard-go)")
             process = subprocess.Popen(
-                ["ip", "netns", "exec", scratch, "wireguard-go", "-f", "wg0"],
+                ["ip", "netns", "exec", scratch, "wireguard-go", "-f", name],
                 env={"WG_PROCESS_FOREGROUND": "1", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
             for _ in range(200):
                 if not subprocess.run(
-                    ["ip", "netns", "exec", scratch, "wg", "show", "wg0"], capture_output=True, check=False
+                    ["ip", "netns", "exec", scratch, "wg", "show", name], capture_output=True, check=False
                 ).returncode:
                     break
                 assert process.poll() is None, "wireguard-go ended"
                 subprocess.run(["sleep", "0.02"], check=True)
         try:
-            yield scratch, "wg0"
+            yield scratch, name
         finally:
             if process is not None:
                 process.terminate()
