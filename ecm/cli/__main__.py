@@ -1,5 +1,5 @@
 """`python -m ecm.cli`."""
 
-from ecm.cli.main import main
+from ecm.cli import main
 
 main()

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from ecm import __version__
-from ecm.cli.commands import apply, backtest, check, decide, demo, load, schema
+from ecm.cli.commands import agent, apply, backtest, check, decide, demo, load, schema
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     12 refused by guard, 13 stale inputs, 14 frozen, 64 wrong usage.
     """,
 )
-for _module in (decide, apply, check, load, backtest, schema, demo):
+for _module in (decide, apply, check, load, backtest, schema, agent, demo):
     _module.register(app)
 
 
@@ -82,11 +82,6 @@ def run(arguments: Sequence[str]) -> int:
             RuntimeError(f"a fault of ecm itself ({type(error).__name__}); please report the lines above"), Code.ERROR
         )
     return int(Code.DONE)
-
-
-def main() -> None:
-    """Run the program on the process's arguments and end it with the exit code."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def hoisted(arguments: list[str]) -> list[str]:

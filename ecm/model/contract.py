@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 INTERFACE_SERVICES = ("ec2messages", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages")
 """AWS services with an interface endpoint in every zone; private nodes have no other way there.
 
@@ -13,10 +15,14 @@ CONFIG_TAG = "ecm:config"
 The agent reads it, `ecm:slot` and `ecm:generation` from the instance metadata service (`instance_metadata_tags`
 enabled; a node cannot change its own tags), so that user data never changes with the configuration.
 """
+MANIFEST_KEY = "manifest.json"
+"""Key of the signed list of every configuration object: nodes take nothing that it does not name."""
+SIGNERS_TAG = "ecm:signers"
+"""Instance tag with the public keys whose signature the node's agent accepts, separated by spaces."""
 HEALTH_PORT = 8080
 """TCP port of the agent's HTTP health endpoint, `/healthz`."""
-HEALTH_PATH = "/healthz"
-UPLINK = "ens5"
+HEALTH_PATH: Final = "/healthz"
+UPLINK: Final = "ens5"
 """The node's one network interface: the name that Nitro's first interface has; the node image pins it."""
 TUNNEL_PORT_BASE = 20000
 TUNNEL_PORTS_PER_ADJACENCY = 128

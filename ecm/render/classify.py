@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from ecm.model.fields import Checked, Network, Service, Word
 from ecm.model.plan import ApplicationRoute
 from ecm.render.errors import RenderError
-from ecm.render.fields import Checked, Network, Service, Word
 from ecm.render.marks import flow_mark, word
 from ecm.render.topology import TierView
 

@@ -10,10 +10,10 @@ from pydantic import StringConstraints
 
 from ecm.model.base import canonical_json, digest
 from ecm.model.contract import peers_key
+from ecm.model.fields import Checked, Label
 from ecm.model.plan import Desired, VpnPlan
 from ecm.model.rendered import ConfigObject, PeerTable
 from ecm.render.errors import RenderError
-from ecm.render.fields import Checked, Label
 
 PublicKey = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\z")]
 

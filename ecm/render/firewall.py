@@ -6,11 +6,11 @@ from ipaddress import IPv4Network
 from typing import Literal
 
 from ecm.model.contract import HEALTH_PORT, UPLINK
+from ecm.model.fields import Address, Checked, Interface, Label, Network, Number, Place, Port, Symbol, Wildcard, Word
 from ecm.model.fleet import WayIn
 from ecm.model.plan import SubnetKind
 from ecm.render import marks
 from ecm.render.classify import Matches, matches
-from ecm.render.fields import Address, Checked, Interface, Label, Network, Number, Place, Port, Symbol, Wildcard, Word
 from ecm.render.links import lane_prefix
 from ecm.render.topology import Hop, NodeView, Side, TierView
 from ecm.render.traffic import queue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecm.model.contract import TUNNEL_PORT_BASE, TUNNEL_PORTS_PER_ADJACENCY
-from ecm.render.fields import Checked, Number, Place, Port
+from ecm.model.fields import Checked, Number, Place, Port
 from ecm.render.topology import NodeView
 
 FLOWS_PER_MBPS = 256

@@ -11,17 +11,14 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from ecm.model.document import CLIENTS_TABLE, Rule
+from ecm.model.fields import Address, Checked, Interface, Network, Number, Place, Prefixes, Symbol
 from ecm.model.plan import NodeState
 from ecm.render import marks
-from ecm.render.fields import Address, Checked, Interface, Network, Number, Place, Prefixes, Symbol, Word
 from ecm.render.links import Link
 from ecm.render.topology import Hop, NodeView, Side
 from ecm.render.weights import zone_affine
 
-CLIENTS_TABLE = 900
-"""The agent's table: a route to each client whose freshest handshake this node holds."""
-AGENT_PROTOCOL = 201
-"""The routing protocol number that marks the agent's routes."""
 FORWARD_TABLES, REPLY_TABLES, PIN_TABLES = 1000, 1300, 10_000
 ANCHORS = IPv4Network("198.18.0.0/15")
 """Addresses that stand for nodes within BIRD only (the range of RFC 2544, routed nowhere): no packet carries one."""
@@ -92,17 +89,6 @@ class Routing(Checked):
     """An address that only a default route reaches (RFC 5737): it tells whether there is one."""
     ingress: tuple[Symbol, ...]
     chains: tuple[Chain, ...]
-
-
-class Rule(Checked):
-    """One `ip rule`; the agent keeps exactly these at priorities 100 to 499."""
-
-    priority: Number
-    action: Literal["lookup", "unreachable"]
-    table: Number | None = None
-    to: Network | None = None
-    fwmark: Word | None = None
-    mask: Word | None = None
 
 
 def routing(node: NodeView) -> Routing:

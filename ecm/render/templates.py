@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from ecm.model.fields import Checked
 from ecm.render.errors import RenderError
-from ecm.render.fields import Checked
 
 
 class Templates:

@@ -5,7 +5,7 @@ The firewall puts the queue's id into the packet's priority, which HTB obeys by 
 
 from __future__ import annotations
 
-from ecm.render.fields import Checked, Interface, Number
+from ecm.model.fields import Checked, Interface, Number
 from ecm.render.topology import NodeView
 
 CONTROL_PERMILLE = 10

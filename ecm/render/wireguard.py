@@ -6,15 +6,15 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from ecm.model.contract import edge_secret
+from ecm.model.document import NODE_TOKEN, Device, Secret
+from ecm.model.fields import Checked, Number, Place, Port, Token, Word
 from ecm.render import marks
-from ecm.render.fields import Checked, Interface, Number, ObjectKey, Path, Place, Port, Token, Word
 from ecm.render.firewall import CLIENT_MTU
 from ecm.render.links import End, Link
 from ecm.render.topology import NodeView, pair_key
 
 TUNNEL_MTU = 8921
 """Between tiers: the VPC's 9001 less 80 bytes of WireGuard, so that a client's packet is never split."""
-NODE_TOKEN = "@private:node@"  # noqa: S105 - a placeholder, not a secret
 DIRECTORY = "/etc/ecm/wireguard"
 
 
@@ -48,26 +48,6 @@ class EdgeFile(Checked):
     private: Token
     port: Port
     fwmark: Word
-
-
-class Device(Checked):
-    """A WireGuard interface as the agent creates it. No route follows its allowed addresses."""
-
-    name: Interface
-    kind: Literal["edge", "tunnel"]
-    config: Path
-    mtu: Number
-    address: IPv4Address | None
-    peer_address: IPv4Address | None
-    multicast: bool
-    """OSPF needs the flag, which WireGuard interfaces lack until it is set."""
-
-
-class Secret(Checked):
-    """A key of Secrets Manager and the token that stands for it."""
-
-    secret: ObjectKey
-    token: Token
 
 
 def edge_files(node: NodeView) -> tuple[tuple[Device, EdgeFile], ...]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from jinja2 import Environment, nodes
 from pydantic import TypeAdapter, ValidationError
 
+from ecm.model import fields
 from ecm.model.plan import Desired
-from ecm.render import RenderError, fields
+from ecm.render import RenderError
 from ecm.render.templates import open_templates
 from tests.builders import a_route, a_vpn
 from tests.unit.render_states import TEMPLATES, a_peer, naming, peers_of, render, three_tiers

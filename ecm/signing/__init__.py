@@ -1,0 +1,17 @@
+"""Signatures of configuration: who approves a plan signs what nodes may take; a node takes nothing else."""
+
+from ecm.signing.envelope import SignatureError, open_envelope, sign
+from ecm.signing.folder import publish
+from ecm.signing.keys import KeyFileError, SigningKey, create_key, load_key, new_key
+
+__all__ = [
+    "KeyFileError",
+    "SignatureError",
+    "SigningKey",
+    "create_key",
+    "load_key",
+    "new_key",
+    "open_envelope",
+    "publish",
+    "sign",
+]
