@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ecm import __version__
+from ecm.agent.server import ask
 from ecm.agent.settings import SettingsError, read_settings
 
 _EPILOG = """\
@@ -41,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", "run the agent in the foreground, as systemd starts it", _run)
+    _add(commands, "status", "print how the node is; exit code 0 only where it is healthy", _status)
+    _add(commands, "drain", "take no new traffic; kept over restarts", _ask("drain"))
+    _add(commands, "undrain", "end a drain that was asked for here", _ask("undrain"))
+    _add(commands, "retry", "try versions again that failed here", _ask("retry"))
     _add(commands, "settings", "print the settings as the agent understands them", _settings)
     return parser
 
@@ -58,6 +66,48 @@ def _add(
     found.add_argument("--json", action="store_true", help="print the result as JSON")
     found.set_defaults(command=command)
     return found
+
+
+def _run(given: argparse.Namespace) -> int:
+    from ecm.agent.cloud import known  # noqa: PLC0415 - what only asks loads less
+    from ecm.agent.loop import Agent  # noqa: PLC0415
+
+    Agent(known(read_settings(given.settings))).run()
+    return 0
+
+
+def _ask(word: str) -> Callable[[argparse.Namespace], int]:
+    def command(given: argparse.Namespace) -> int:
+        status = ask(read_settings(given.settings).directories.run, word)
+        sys.stdout.write(json.dumps(status, indent=2, sort_keys=True) + "\n" if given.json else _text(status))
+        return 0 if word != "status" or status.get("healthy") else 1
+
+    return command
+
+
+def _status(given: argparse.Namespace) -> int:
+    return _ask("status")(given)
+
+
+def _text(status: Mapping[str, Any]) -> str:
+    """Return the status as a person reads it."""
+    config = status["config"]
+    head = "healthy" if status["healthy"] else f"NOT healthy: {status['why']}"
+    lines = [head + (" (panic: no ingress node has a path)" if status["panic"] else "")]
+    lines += [f"  {name:10} {'ok' if row['ok'] else row['detail']}" for name, row in status["layers"].items()]
+    tried = "" if config["confirmed"] else ", on trial"
+    lines.append(f"config       serial {config['serial']}, {str(config['digest'])[:19]}{tried}")
+    lines += [f"refused      {digest[:19]}: {why}" for digest, why in config["refused"].items()]
+    if status["drain"]:
+        done = ", done" if status["drain"]["done"] else ""
+        lines.append(f"drain        since {status['drain']['since_s']:.0f} s{done}")
+    if "clients" in status:
+        lines.append(f"clients      {status['clients']['routes']} routes, {status['clients']['known']} known")
+    lines += [f"problem      {where}: {text}" for where, texts in status["problems"].items() for text in texts]
+    lines += [f"left out     {text}" for text in status["left_out"]]
+    if status["last_error"]:
+        lines.append(f"last error   {status['last_error']}")
+    return "\n".join(lines) + "\n"
 
 
 def _settings(given: argparse.Namespace) -> int:

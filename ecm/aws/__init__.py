@@ -1,7 +1,18 @@
 """The only home of boto3: reads what runs, and keeps the store's objects in S3."""
 
+from ecm.aws.node import NodeBucket, NodeSecrets, instance_tags, node_clients
 from ecm.aws.objects import S3Objects
 from ecm.aws.observe import observe
 from ecm.aws.session import AwsError, client_config, open_session
 
-__all__ = ["AwsError", "S3Objects", "client_config", "observe", "open_session"]
+__all__ = [
+    "AwsError",
+    "NodeBucket",
+    "NodeSecrets",
+    "S3Objects",
+    "client_config",
+    "instance_tags",
+    "node_clients",
+    "observe",
+    "open_session",
+]

@@ -95,6 +95,7 @@ class Masks(Checked):
     chain: Word = marks.word(marks.CHAIN_MASK)
     not_chain: Word = marks.word(marks.ALL ^ marks.CHAIN_MASK)
     traffic_class: Word = marks.word(marks.CLASS_MASK)
+    usage: Word = marks.word(marks.CLASS_MASK | marks.CHAIN_MASK | marks.APPLICATION_MASK)
     not_class: Word = marks.word(marks.ALL ^ marks.CLASS_MASK)
     chain_forward: Word = marks.word(marks.CHAIN_MASK | marks.FORWARD_MASK)
     chain_reply: Word = marks.word(marks.CHAIN_MASK | marks.REPLY_MASK)
@@ -125,6 +126,8 @@ class Firewall(Checked):
     edges: tuple[Edge, ...]
     tunnels: tuple[Tunnel, ...]
     health_checkers: tuple[Network, ...]
+    siblings: tuple[Address, ...]
+    """Nodes of the same ingress tier, which ask each other whether they have a path."""
     known_chains: tuple[Word, ...]
     exit_chains: tuple[Word, ...]
     applications: Matches
@@ -215,6 +218,7 @@ def firewall(node: NodeView, shared: TierFirewall) -> Firewall:
         edges=shared.edges,
         tunnels=tuple(Tunnel(address=link.peer.private_ip, port=link.port) for link in node.links),
         health_checkers=shared.health_checkers,
+        siblings=tuple(e.private_ip for e in view.ends if view.enters and e.number != node.end.number),
         known_chains=tuple(marks.word(marks.chain_mark(hop.chain.number)) for hop in view.hops),
         exit_chains=exits,
         applications=shared.applications,

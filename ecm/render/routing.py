@@ -11,7 +11,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from ecm.model.document import CLIENTS_TABLE, Rule
+from ecm.model.document import CLIENTS_TABLE, SIBLINGS_TABLE, Rule
 from ecm.model.fields import Address, Checked, Interface, Network, Number, Place, Prefixes, Symbol
 from ecm.model.plan import NodeState
 from ecm.render import marks
@@ -24,6 +24,8 @@ ANCHORS = IPv4Network("198.18.0.0/15")
 """Addresses that stand for nodes within BIRD only (the range of RFC 2544, routed nowhere): no packet carries one."""
 DRAINING_METRIC = 20_000
 METRIC = 10
+CLAIM_SPAN_S = 1 << 22
+"""48 days: OSPF's metrics have 24 bits, and the agent's claims are in seconds."""
 
 
 class Tunnel(Checked):
@@ -61,12 +63,13 @@ class Chain(Checked):
 
     symbol: Symbol
     ways: tuple[Way, ...]
-    stub: Literal["yes", "no"]
+    stub: Literal["yes", "draining"]
+    """Whether traffic through this node is kept away: always, or while it drains."""
     tunnels: tuple[Tunnel, ...]
     exits: tuple[Number, ...]
     """The metric of the default route, where the chain ends here."""
     clients: tuple[Number, ...]
-    """The metric of client routes, where clients connect."""
+    """Seconds after which the metrics of client routes begin anew, where clients connect."""
     workloads: tuple[Network, ...]
     standing: tuple[Anchor, ...]
     """Announced as long as BIRD runs."""
@@ -84,6 +87,10 @@ class Routing(Checked):
     clients: Network
     vpc: Network
     clients_table: Number = CLIENTS_TABLE
+    siblings_table: Number = SIBLINGS_TABLE
+    draining: Literal[0, 1]
+    draining_metric: Number = DRAINING_METRIC
+    """Added to an exit's metric while it drains."""
     anchors: Network = ANCHORS
     nowhere: Address = IPv4Address("192.0.2.1")
     """An address that only a default route reaches (RFC 5737): it tells whether there is one."""
@@ -101,6 +108,7 @@ def routing(node: NodeView) -> Routing:
         router=node.node.private_ip,
         clients=view.vpn.client_cidr,
         vpc=view.desired.network.vpc_cidr,
+        draining=1 if node.node.state is NodeState.DRAINING else 0,
         ingress=("clients",) if view.enters else (),
         chains=tuple(_chain(node, hop) for hop in linked),
     )
@@ -138,7 +146,6 @@ def _rule(priority: int, table: int | None, mark: int, mask: int) -> Rule:
 
 def _chain(node: NodeView, hop: Hop) -> Chain:
     view, number = node.tier, hop.chain.number
-    draining = node.node.state is NodeState.DRAINING
     through = hop.up is not None and hop.down is not None
     me = node.end.number
     standing: list[Anchor] = []
@@ -151,10 +158,10 @@ def _chain(node: NodeView, hop: Hop) -> Chain:
     return Chain(
         symbol=f"chain_{number}",
         ways=_ways(node, hop),
-        stub="no" if through and not draining else "yes",
+        stub="draining" if through else "yes",
         tunnels=_tunnels(node, hop.up, downstream=False) + _tunnels(node, hop.down, downstream=True),
-        exits=(DRAINING_METRIC if draining else METRIC,) if hop.down is None else (),
-        clients=(METRIC,) if hop.up is None else (),
+        exits=(METRIC,) if hop.down is None else (),
+        clients=(CLAIM_SPAN_S,) if hop.up is None else (),
         workloads=(view.desired.network.vpc_cidr,) if hop.up is None and view.workloads(hop.chain) else (),
         standing=tuple(standing),
         conditional=tuple(conditional),

@@ -165,13 +165,16 @@ def test_a_draining_node_takes_no_new_traffic_and_neighbours_hear_it() -> None:
     drained = documents(render(with_state(three_tiers(), "mid/us-east-1a/0", NodeState.DRAINING)))
     assert (before[MID]["state"], drained[MID]["state"]) == ("active", "draining")
     assert (before[MID]["health"]["draining"], drained[MID]["health"]["draining"]) == (False, True)
-    assert "stub router no" in before[MID]["files"][BIRD]
-    assert "stub router yes" in drained[MID]["files"][BIRD]
+    assert all("  stub router draining;" in found[MID]["files"][BIRD] for found in (before, drained))
+    assert "\ndefine draining = 0;\n" in before[MID]["files"][BIRD]
+    assert "\ndefine draining = 1;\n" in drained[MID]["files"][BIRD]
     assert 'interface "d0k1n1" { type ptp; cost 10; ecmp weight 256' in before[EDGE]["files"][BIRD]
     assert 'interface "d0k1n1" { type ptp; cost 10; ecmp weight 1;' in drained[EDGE]["files"][BIRD]
     out = documents(render(with_state(three_tiers(), "out/us-east-1a/0", NodeState.DRAINING)))
-    assert "route 0.0.0.0/0 blackhole { ospf_metric1 = 20000; }" in out[OUT]["files"][BIRD]
-    assert "route 0.0.0.0/0 blackhole { ospf_metric1 = 10; }" in out["out/us-east-1b/0#1"]["files"][BIRD]
+    exits = "route 0.0.0.0/0 blackhole { ospf_metric1 = 10 + draining * 20000; }"
+    for key, switch in ((OUT, 1), ("out/us-east-1b/0#1", 0)):
+        assert exits in out[key]["files"][BIRD]
+        assert f"define draining = {switch};" in out[key]["files"][BIRD]
 
 
 def test_a_neighbour_that_goes_leaves_the_other_tunnels_as_they_are() -> None:

@@ -101,7 +101,7 @@ def test_input_and_forward_drop_by_default_and_count_what_they_drop(
         for name in ("input", "forward"):
             chain = _chain(firewall, name)
             assert f"hook {name} priority filter; policy drop;" in chain
-            assert chain.rstrip().endswith("counter")
+            assert re.search(r"\n    counter comment \"drop:(input|forward)\"$", chain.rstrip())
             assert f'limit rate 10/minute burst 5 packets log prefix "ecm-{name}-drop "' in chain
         assert "dport 22" not in firewall
 
@@ -121,7 +121,7 @@ def test_packets_of_tunnels_reach_no_metadata_address_and_come_from_their_own_si
         assert f'iifname "edge*" ip saddr != {clients} counter drop' in spoofs
         assert f'iifname "d*" ip saddr {clients} counter drop' in spoofs
         forward = _chain(firewall, "forward").splitlines()
-        assert forward[1].strip() == "ip daddr 169.254.0.0/16 counter drop"
+        assert forward[1].strip() == 'ip daddr 169.254.0.0/16 counter drop comment "drop:metadata"'
         assert "tcp flags & (syn | rst) == syn tcp option maxseg size set 1380" in _chain(firewall, "forward")
 
 
