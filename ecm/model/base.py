@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -50,7 +50,10 @@ def _micro(value: object) -> object:
     """Turn a price in USD (text, int or float as YAML reads it) into whole micro-USD, half up."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         return value
-    return int((Decimal(str(value)) * MICRO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    try:
+        return int((Decimal(str(value)) * MICRO).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise ValueError("is not a price: write USD as a number, such as 0.0432") from None
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z](?:-?[a-z0-9]){0,23}$")]

@@ -103,6 +103,7 @@ class NodeView:
 def tier_views(desired: Desired) -> Iterator[TierView]:
     """Yield every tier with its surroundings; RenderError when numbers or references do not fit together."""
     _numbers(desired)
+    _references(desired)
     tiers = {tier.id: tier for tier in desired.tiers}
     vpns = {vpn.id: vpn for vpn in desired.vpns}
     all_ends = {tier.id: ends(tier) for tier in desired.tiers}
@@ -183,6 +184,19 @@ def _outer_class(desired: Desired, chain: ChainPlan) -> int:
     if not used:
         return min(classes, key=lambda c: (c.dscp, c.number)).number
     return max(classes, key=lambda c: (c.dscp, -c.number)).number
+
+
+def _references(desired: Desired) -> None:
+    """Refuse names that nothing of the desired state has."""
+    known = {"VPN": {v.id for v in desired.vpns}, "tier": {t.id for t in desired.tiers}}
+    rows = [(f"tier {t.id}", "VPN", t.vpn) for t in desired.tiers]
+    rows += [(f"chain {c.id}", "tier", name) for c in desired.chains for name in c.tiers]
+    rows += [
+        (f"adjacency {a.number}", "tier", name) for a in desired.adjacencies for name in (a.upstream, a.downstream)
+    ]
+    for where, what, name in rows:
+        if name not in known[what]:
+            raise RenderError(f"{where}: {what}", ascii(name), f"is no {what} of the stack", "plan again")
 
 
 def _numbers(desired: Desired) -> None:
