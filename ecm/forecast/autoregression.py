@@ -125,7 +125,9 @@ def _least_squares(squares: _Squares, order: Steps) -> tuple[Values, Values]:
     left, right = squares.left[:, order[:, None], order], squares.right[:, order]
     size = np.maximum(squares.total, np.finfo(np.float64).tiny ** 0.5)[:, None]
     left, right = left / size[:, :, None], right / size
-    found = np.linalg.solve(left + RIDGE * np.eye(len(order)), right[..., None])[..., 0]
+    # Terms larger than the target (a load that stands still after a jump) have a penalty of their own size.
+    own = np.maximum(np.diagonal(left, axis1=1, axis2=2).max(axis=1), 1.0)[:, None, None]
+    found = np.linalg.solve(left + RIDGE * own * np.eye(len(order)), right[..., None])[..., 0]
     fitted = (left * found[:, None]).sum(axis=2)
     coefficients: Values = np.asarray(found, dtype=np.float64)
     left_over: Values = 1 - (coefficients * (2 * right - fitted)).sum(axis=1)

@@ -10,6 +10,7 @@ import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from ecm.forecast.arrays import Steps, Values
+from ecm.forecast.rolling import quantiles
 
 
 class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no types
@@ -19,6 +20,9 @@ class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no ty
     gives in one call what `fit(y[:origin + 1]).predict(1..steps)` gives for every origin: `predict` itself is `paths`
     from the last row. Where a model needs more history than there is, `predict` holds the last measured value (0 where
     there is none) and `paths` says NaN, so that nobody evaluates a model that did not forecast.
+
+    `predict_quantiles` and what follows from it (`predict_interval`, `predict_var`) rest on the errors per horizon of
+    forecasts from earlier origins, with parameters learnt before the first of them: see `ecm.forecast.rolling`.
     """
 
     _tags: ClassVar[dict[str, Any]] = {
@@ -27,7 +31,8 @@ class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no ty
         "capability:exogenous": False,
         "capability:missing_values": True,
         "capability:insample": False,
-        "capability:pred_int": False,
+        "capability:pred_int": True,
+        "capability:pred_int:insample": False,
         "requires-fh-in-fit": False,
     }
 
@@ -49,15 +54,40 @@ class PanelForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no ty
 
     def _fit(self, y: pd.DataFrame, X: object, fh: object) -> PanelForecaster:  # noqa: ARG002, N803 - sktime's names
         self._values = y.to_numpy(dtype=np.float64).T
+        self._learnt = self.learn(self._values)
         return self
 
     def _predict(self, fh: ForecastingHorizon, X: object) -> pd.DataFrame:  # noqa: ARG002, N803 - sktime's names
-        ahead = fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
-        last = np.array([self._values.shape[1] - 1])
-        path = self.paths(self._values, last, int(ahead.max()))[:, 0, ahead - 1]
-        path = np.where(np.isnan(path), held(self._values, last)[:, :1], path)
+        ahead = self._ahead(fh)
+        path = self._path(int(ahead.max()))[:, ahead - 1]
         names = self._get_columns(method="predict")
         return pd.DataFrame(path.T, index=fh.to_absolute_index(self.cutoff), columns=names)
+
+    def _predict_quantiles(
+        self,
+        fh: ForecastingHorizon,
+        X: object,  # noqa: ARG002, N803 - sktime's names
+        alpha: list[float],
+    ) -> pd.DataFrame:
+        ahead = self._ahead(fh)
+        steps = int(ahead.max())
+        found = quantiles(self._values, self._path(steps), lambda o: self._held_where_none(o, steps), np.array(alpha))
+        names = self._get_columns(method="predict_quantiles", alpha=alpha)
+        columns = np.moveaxis(found[:, :, ahead - 1], 1, 0).reshape(len(names), len(ahead))
+        return pd.DataFrame(columns.T, index=fh.to_absolute_index(self.cutoff), columns=names)
+
+    def _ahead(self, fh: ForecastingHorizon) -> Steps:
+        ahead: Steps = fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
+        return ahead
+
+    def _path(self, steps: int) -> Values:
+        """Return the forecast from the last row, (series, steps)."""
+        return self._held_where_none(np.array([self._values.shape[1] - 1]), steps, self._learnt)[:, 0]
+
+    def _held_where_none(self, origins: Steps, steps: int, learnt: object = None) -> Values:
+        """Return `paths` of the fitted values, and the last measured value where the model has no forecast."""
+        path = self.paths(self._values, origins, steps, learnt)
+        return np.where(np.isnan(path), held(self._values, origins)[:, :, None], path)
 
 
 def held(values: Values, origins: Steps) -> Values:

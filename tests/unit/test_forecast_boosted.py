@@ -55,6 +55,7 @@ def loss(model, values, first, steps, learnt=None):
 def test_sktime_accepts_the_model():
     results = check_estimator(boosted.Boosted, raise_exceptions=False, verbose=False)
     assert len(results) > 300
+    assert sum("predict_quantiles" in name or "predict_interval" in name for name in results) > 20
     assert {k: v for k, v in results.items() if v != "PASSED"} == {}
 
 

@@ -57,6 +57,7 @@ def test_models_are_found_by_their_files_in_order_of_preference():
 def test_sktime_accepts_the_model(name):
     results = check_estimator(type(KNOWN[name]), raise_exceptions=False, verbose=False)
     assert len(results) > 300
+    assert sum("predict_quantiles" in name or "predict_interval" in name for name in results) > 20
     assert {k: v for k, v in results.items() if v != "PASSED"} == {}
 
 

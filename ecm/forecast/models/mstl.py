@@ -112,6 +112,8 @@ class Mstl(PanelForecaster):
         slope = _slope(rest, span)
         # The mean of a day is the trend of half a day ago.
         trend = trailing_mean(rest, day) + slope * (day - 1) / 2
+        # Where the season of no step of the last day was known, there is no trend yet.
+        trend[trailing_mean(np.where(np.isnan(rest), np.nan, 1.0), day) == 0] = np.nan
         return _Parts(usual, trend, slope, rest - trend)
 
     @classmethod
