@@ -11,9 +11,30 @@ Steps = npt.NDArray[np.int64]
 
 def take(panel: Values, steps: Steps) -> Values:
     """Return `panel[:, steps]` with shape (series, *steps.shape); NaN where a step lies outside the panel."""
+    if _consecutive(steps):
+        return _shifted(panel, int(steps[0]), len(steps))
     inside = (steps >= 0) & (steps < panel.shape[1])
     values = panel[:, np.clip(steps, 0, panel.shape[1] - 1)]
     return np.where(inside, values, np.nan)
+
+
+def _consecutive(steps: Steps) -> bool:
+    return steps.ndim == 1 and len(steps) > 0 and bool((np.diff(steps) == 1).all())
+
+
+def _shifted(panel: Values, first: int, count: int) -> Values:
+    """Return the steps [first, first + count) of `panel`; NaN where one lies outside."""
+    found = np.full((panel.shape[0], count), np.nan)
+    here, there = _overlap(panel.shape[1], first, count)
+    found[:, here] = panel[:, there]
+    return found
+
+
+def _overlap(length: int, first: int, count: int) -> tuple[slice, slice]:
+    """Return which of the steps [first, first + count) lie within `length`: their places in the span and themselves."""
+    begin = min(max(first, 0), length)
+    end = max(min(first + count, length), begin)
+    return slice(begin - first, end - first), slice(begin, end)
 
 
 def mean(panel: Values, axis: int = -1) -> Values:
@@ -34,8 +55,14 @@ def smoothed(panel: Values, reach: int) -> Values:
     """Return the centred moving mean over 2 reach + 1 steps of the measured values."""
     if reach < 1:
         return panel
-    steps = np.arange(panel.shape[1])[:, None] + np.arange(-reach, reach + 1)
-    return mean(take(panel, steps))
+    measured = ~np.isnan(panel)
+    filled = np.where(measured, panel, 0.0)
+    total, count = np.zeros(panel.shape), np.zeros(panel.shape)
+    for shift in range(-reach, reach + 1):
+        here, there = _overlap(panel.shape[1], shift, panel.shape[1])
+        total[:, here] += filled[:, there]
+        count[:, here] += measured[:, there]
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def trailing_mean(panel: Values, length: int) -> Values:
@@ -55,6 +82,14 @@ def seasonal_mean(panel: Values, steps: Steps, lags: list[int], decay: float) ->
     """
     total = np.zeros((panel.shape[0], *steps.shape))
     weight = np.zeros_like(total)
+    if _consecutive(steps):
+        known = ~np.isnan(panel)
+        filled = np.where(known, panel, 0.0)
+        for k, lag in enumerate(lags):
+            here, there = _overlap(panel.shape[1], int(steps[0]) - lag, len(steps))
+            total[:, here] += filled[:, there] * decay**k
+            weight[:, here] += known[:, there] * decay**k
+        return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
     for k, lag in enumerate(lags):
         values = take(panel, steps - lag)
         measured = ~np.isnan(values)

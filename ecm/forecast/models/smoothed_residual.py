@@ -74,13 +74,15 @@ def levels(residual: Values, share: Values) -> Values:
     the level as it is.
     """
     now = np.zeros(np.broadcast_shapes(share.shape, residual.shape[:1]))
-    found = np.zeros((*now.shape, residual.shape[1]))
-    gaps = np.isnan(residual)
-    filled = np.where(gaps, 0.0, residual)
-    for step in range(residual.shape[1]):
-        now = now + share * np.where(gaps[:, step], 0.0, filled[:, step] - now)
-        found[..., step] = now
-    return found
+    found = np.zeros((residual.shape[1], *now.shape))
+    # Step by step through memory: time comes first.
+    columns = np.ascontiguousarray(residual.T)
+    seen = ~np.isnan(columns)
+    columns = np.where(seen, columns, 0.0)
+    for step in range(len(columns)):
+        now += share * (seen[step] * (columns[step] - now))
+        found[step] = now
+    return np.moveaxis(found, 0, -1)
 
 
 def forecaster(season: Season) -> PanelForecaster:
