@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Event
 from ecm.model.forecast import ApplicationForecast
+from ecm.model.outlook import Outlook
 
 FELL = "fell below what was thought possible; nothing is scaled in on it"
 """Said of an application whose latest load nothing explains."""
@@ -94,7 +95,7 @@ def panels(made: Forecast, history: DemandHistory, events: Sequence[Event]) -> t
 
 
 def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, events: Sequence[Event]) -> Panel:
-    measured = _measured(made, history, one)
+    measured = _measured(history, one.application, made.start, len(one.p50_mbps))
     step = timedelta(minutes=made.interval_min)
     start = made.start - step * len(measured)
     end = made.start + step * len(one.p50_mbps)
@@ -104,8 +105,7 @@ def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, eve
         peak=Quantiles(one.window_p50_mbps, one.window_p90_mbps, one.window_p99_mbps),
     )
     mine = [e for e in events if e.application in (None, one.application) and e.vpn in (None, one.vpn)]
-    seen = sorted((e for e in mine if e.start < end and e.end > start), key=lambda e: (e.start, e.id))
-    spans = tuple(Span(_label(e, one.event_effects, ahead=e.end > made.start), e.start, e.end) for e in seen)
+    spans = _spans(mine, (start, made.start, end), one.event_effects)
     fall = (FELL,) if one.unexplained_fall else ()
     return Panel(
         title=one.application,
@@ -119,12 +119,46 @@ def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, eve
     )
 
 
-def _measured(made: Forecast, history: DemandHistory, one: ApplicationForecast) -> tuple[float, ...]:
-    if one.application not in history.applications:
+def outlook_panels(made: Outlook, history: DemandHistory, events: Sequence[Event]) -> tuple[Panel, ...]:
+    """Return a panel per application of `made`, in its order, which must have P50, P90 and P99; see `panels`."""
+    return tuple(_outlook_panel(made, history, place, events) for place in range(len(made.applications)))
+
+
+def _outlook_panel(made: Outlook, history: DemandHistory, place: int, events: Sequence[Event]) -> Panel:
+    application, effects = made.applications[place], made.event_effects[place]
+    p50, p90, p99 = (made.mbps[place, made.permille.index(share)].tolist() for share in (500, 900, 990))
+    measured = _measured(history, application, made.start, len(p50))
+    step = timedelta(minutes=made.interval_min)
+    start, end = made.start - step * len(measured), made.start + step * len(p50)
+    mine = [e for e in events if e.application in (None, application) and e.vpn in (None, made.vpns[place])]
+    spans = _spans(mine, (start, made.start, end), effects)
+    return Panel(
+        title=application,
+        start=start,
+        step_min=made.interval_min,
+        measured=measured,
+        bands=tuple(Quantiles(*q) for q in zip(p50, p90, p99, strict=True)),
+        events=spans,
+        notes=tuple(text for text in effects if text not in {s.label for s in spans}),
+    )
+
+
+def _spans(
+    events: Sequence[Event], times: tuple[datetime, datetime, datetime], effects: Sequence[str]
+) -> tuple[Span, ...]:
+    """Return the events between the first and the last of `times`; the second is now."""
+    start, now, end = times
+    seen = sorted((e for e in events if e.start < end and e.end > start), key=lambda e: (e.start, e.id))
+    return tuple(Span(_label(e, effects, ahead=e.end > now), e.start, e.end) for e in seen)
+
+
+def _measured(history: DemandHistory, application: str, now: datetime, steps: int) -> tuple[float, ...]:
+    """Return what was measured before a forecast of `steps` steps."""
+    if application not in history.applications:
         return ()
-    known = int((made.start - history.start) / timedelta(minutes=made.interval_min))
-    first = max(0, known - max(LEAST_HISTORY, HISTORY_SHARE * len(one.p50_mbps)))
-    row = history.mbps[history.applications.index(one.application), first : max(known, 0)]
+    known = int((now - history.start) / timedelta(minutes=history.interval_min))
+    first = max(0, known - max(LEAST_HISTORY, HISTORY_SHARE * steps))
+    row = history.mbps[history.applications.index(application), first : max(known, 0)]
     return tuple(float(value) for value in row)
 
 

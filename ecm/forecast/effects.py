@@ -30,7 +30,7 @@ class Effects:
 
     def texts(self, first: int, after: int) -> tuple[str, ...]:
         """Return a line for every occurrence within the steps [first, after)."""
-        return tuple(_text(c, e)[:500] for c, e in self._within(first, after))
+        return tuple(text_of(c, e) for c, e in self._within(first, after))
 
     def may_lower(self, first: int, after: int) -> bool:
         """Return whether an occurrence within [first, after) lowers the load or has an unknown effect."""
@@ -148,6 +148,11 @@ def _depth(first: Steps, after: Steps, length: int) -> Steps:
     np.add.at(change, np.clip(after, 0, length), -1)
     depth: Steps = np.cumsum(change[:-1])
     return depth
+
+
+def text_of(cause: Cause, expected: Expected) -> str:
+    """Return the line for people about one occurrence, 500 characters at most."""
+    return _text(cause, expected)[:500]
 
 
 def _text(cause: Cause, expected: Expected) -> str:

@@ -61,14 +61,7 @@ class Horizon:
         minutes = (as_of - history.start) / timedelta(minutes=1)
         length = min(history.mbps.shape[1], int(minutes // interval))
         start = history.start + timedelta(minutes=interval * length)
-        late = (as_of - start) / timedelta(minutes=1)
-        if length < 1 or late > MAX_STALE_DAYS * 1440:
-            raise ForecastError(
-                f"telemetry covers {history.start.isoformat()} to {history.end.isoformat()}, "
-                f"nothing in the {MAX_STALE_DAYS} days before {as_of.isoformat()}",
-                applications=history.applications,
-                remedy="collect newer telemetry",
-            )
+        late = stale(history, as_of, length)
         steps = int(np.ceil((late + lead_min + hold_min) / interval))
         first = min(int((late + lead_min) // interval), steps - 1)
         fitted, refit = _epoch(history, length)
@@ -97,6 +90,20 @@ class Horizon:
     def present(self) -> Steps:
         """Return the origins whose forecasts count now, latest first: this one and those of the hold-back time."""
         return np.asarray(np.maximum(self.length - 1 - np.arange(self.back + 1), 0), dtype=np.int64)
+
+
+def stale(history: DemandHistory, as_of: datetime, length: int) -> float:
+    """Return the minutes from the end of the first `length` steps to `as_of`; ForecastError beyond a week."""
+    start = history.start + timedelta(minutes=history.interval_min * length)
+    late = (as_of - start) / timedelta(minutes=1)
+    if length < 1 or late > MAX_STALE_DAYS * 1440:
+        raise ForecastError(
+            f"telemetry covers {history.start.isoformat()} to {history.end.isoformat()}, "
+            f"nothing in the {MAX_STALE_DAYS} days before {as_of.isoformat()}",
+            applications=history.applications,
+            remedy="collect newer telemetry",
+        )
+    return late
 
 
 def _epoch(history: DemandHistory, length: int) -> tuple[int, int]:

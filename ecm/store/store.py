@@ -135,16 +135,19 @@ class Store:
 
     def fit(self) -> bytes | None:
         """Return the forecasts' fit that a run left for the next one, or None; who reads it checks that it fits."""
-        held = self._objects.get(self._key("fit.npz"))
-        return held[0] if held else None
+        return self._bytes("fit.npz")
 
     def set_fit(self, fit: bytes) -> None:
         """Keep a fit in place of the last one; where another run writes at the same time, one of both stays."""
-        held = self._objects.get(self._key("fit.npz"))
-        if held is None:
-            self._objects.create(self._key("fit.npz"), fit)
-        elif held[0] != fit:
-            self._objects.replace(self._key("fit.npz"), fit, held[1])
+        self._set_bytes("fit.npz", fit)
+
+    def outlook(self) -> bytes | None:
+        """Return the fit of the forecasts of two days; see `fit`."""
+        return self._bytes("outlook.npz")
+
+    def set_outlook(self, fit: bytes) -> None:
+        """Keep a fit of the forecasts of two days; see `set_fit`."""
+        self._set_bytes("outlook.npz", fit)
 
     def unavailable(self, now: UtcTime) -> tuple[Unavailable, ...]:
         """Return the marks that have not expired at `now`, sorted by zone and shape."""
@@ -209,6 +212,17 @@ class Store:
     def _current(self, name: str, model: type[_Model]) -> _Model | None:
         held = self._objects.get(self._key(name))
         return self._parse(held[0], self._key(name), model) if held else None
+
+    def _bytes(self, name: str) -> bytes | None:
+        held = self._objects.get(self._key(name))
+        return held[0] if held else None
+
+    def _set_bytes(self, name: str, content: bytes) -> None:
+        held = self._objects.get(self._key(name))
+        if held is None:
+            self._objects.create(self._key(name), content)
+        elif held[0] != content:
+            self._objects.replace(self._key(name), content, held[1])
 
     def _set(self, name: str, value: Frozen) -> None:
         for _ in range(RETRIES):

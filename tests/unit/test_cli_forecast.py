@@ -48,6 +48,39 @@ def test_chart_and_table(project: Project) -> None:
     assert " ".join(figures) in " ".join(row.split())
 
 
+def test_hours_ahead(project: Project) -> None:
+    code, out, _ = forecast(project, "--hours", "48")
+    assert code == Code.DONE
+    assert "P50 / P90 / P99" in out
+    assert out.count("┤ ") + out.count("┤⠒") + out.count("┤⠤") >= 2
+    told = project.json("forecast", "--telemetry", str(project.load), "--as-of", AS_OF, "--hours", "48")
+    assert [a["application"] for a in told["applications"]] == ["desktop", "web"]
+    for application in told["applications"]:
+        p50, p90, p99 = (application["mbps"][name] for name in ("p50", "p90", "p99"))
+        assert len(p50) * told["interval_min"] == 48 * 60
+        assert all(0 <= a <= b <= c for a, b, c in zip(p50, p90, p99, strict=True))
+        assert f"{max(p50):.0f} / {max(p90):.0f} / {max(p99):.0f}" in out
+
+
+def test_hours_ahead_leave_a_fit_and_only_update(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = forecast(project, "--hours", "6", "--application", "web")
+    monkeypatch.setattr("ecm.forecast.outlook.predicting.fit", lambda *_: pytest.fail("fitted again"))
+    assert forecast(project, "--hours", "6", "--application", "web") == first
+
+
+def test_hours_ahead_as_a_picture(project: Project, tmp_path: Path) -> None:
+    code, out, _ = forecast(project, "--hours", "24", "--application", "web", "--plot", str(tmp_path / "web.svg"))
+    assert code == Code.DONE
+    assert "wrote" in out
+    assert "web" in words((tmp_path / "web.svg").read_bytes())
+
+
+def test_too_many_hours(project: Project) -> None:
+    code, _, err = forecast(project, "--hours", "49")
+    assert code == Code.USAGE
+    assert "--hours" in err
+
+
 def test_colours_on_a_terminal(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from pydantic import ValidationError
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm import files
-from ecm.charts.panel import FELL, Panel, panels
+from ecm.charts.panel import FELL, Panel, outlook_panels, panels
 from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
 from ecm.cli.exits import Code, CommandError
@@ -21,6 +23,9 @@ from ecm.cli.session import Session
 from ecm.cli.tables import telemetry_table
 from ecm.model.demand import Forecast, Severity
 from ecm.model.forecast import ApplicationForecast
+
+if TYPE_CHECKING:
+    from ecm.cli.deciding import Inputs
 
 _CHARTS: Final = 6
 """Charts on a terminal: more scroll the table away."""
@@ -31,6 +36,7 @@ Example:
   ecm forecast --stack prod --telemetry load.parquet
   ecm forecast --stack prod --telemetry load.parquet --application desktop --plot desktop.svg
   ecm forecast --stack prod --as-of 2026-11-18T12:00Z --json
+  ecm forecast --stack prod --hours 48 --plot outlook.png
 """
 
 
@@ -46,16 +52,24 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="telemetry")
 
 
-def forecast(
+def forecast(  # noqa: PLR0913 - one option for each thing that may be asked
     ctx: typer.Context,
     telemetry: Telemetry = None,
+    *,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Forecast as at this time.")] = None,
     application: Annotated[
         list[str] | None, typer.Option("--application", help="Only this application; may be repeated.")
     ] = None,
+    hours: Annotated[
+        int | None,
+        typer.Option("--hours", min=1, max=48, help="Steps of so many hours ahead, instead of the sizing window."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write a picture: FILE.png or FILE.svg.")] = None,
 ) -> None:
-    """Forecast the load of each application: quantiles of each step, and of the maximum over the sizing window."""
+    """Forecast the load of each application: quantiles of each step, and of the maximum over the sizing window.
+
+    With --hours: quantiles of each step up to two days ahead, without the window; nothing is sized on them.
+    """
     session: Session = ctx.obj
     moment = parse_time(as_of)
     suffix = None if plot is None else picture_suffix(plot)
@@ -63,19 +77,50 @@ def forecast(
 
     inputs = deciding.read_inputs(session, telemetry)
     chosen = _chosen(application or [], inputs.history.applications)
-    with session.err.status("forecast"):
-        whole = deciding.predictor(inputs, session.store()).at(moment)
-    shown = tuple(p for p in panels(whole, inputs.history, inputs.intent.fleet.events) if p.title in chosen)
+    made = _window(session, inputs, moment) if hours is None else _outlook(session, inputs, (moment, hours))
+    shown = tuple(p for p in made.panels if p.title in chosen)
     if plot is not None and suffix is not None:
         write_picture(plot, suffix, shown, f"stack {session.stack}: load and its forecast")
-    made = tuple(a for a in whole.applications if a.application in chosen)
     if session.as_json:
-        one = whole.model_dump(mode="json", exclude={"scenarios", "earlier"})
-        session.emit(one | {"applications": [a.model_dump(mode="json") for a in made]})
+        session.emit(made.data(chosen))
         return
-    _say(session, whole, made, shown)
+    _charts(session, shown)
+    made.table(session.out, chosen)
     if plot is not None:
         session.out.print(f"wrote {plot}", markup=False)
+
+
+class _Made(NamedTuple):
+    """A forecast in the forms that are asked for, of chosen applications."""
+
+    panels: tuple[Panel, ...]
+    data: Callable[[frozenset[str]], dict[str, Any]]
+    table: Callable[[Console, frozenset[str]], None]
+
+
+def _window(session: Session, inputs: Inputs, moment: datetime) -> _Made:
+    from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
+
+    with session.err.status("forecast"):
+        whole = deciding.predictor(inputs, session.store()).at(moment)
+
+    def mine(chosen: frozenset[str]) -> tuple[ApplicationForecast, ...]:
+        return tuple(a for a in whole.applications if a.application in chosen)
+
+    def data(chosen: frozenset[str]) -> dict[str, Any]:
+        one = whole.model_dump(mode="json", exclude={"scenarios", "earlier"})
+        return one | {"applications": [a.model_dump(mode="json") for a in mine(chosen)]}
+
+    shown = panels(whole, inputs.history, inputs.intent.fleet.events)
+    return _Made(shown, data, lambda out, chosen: forecast_table(out, whole, mine(chosen)))
+
+
+def _outlook(session: Session, inputs: Inputs, ahead: tuple[datetime, int]) -> _Made:
+    from ecm.cli import outlooks  # noqa: PLC0415 - loads the scientific libraries
+
+    made = outlooks.make(session, inputs, *ahead)
+    shown = outlook_panels(made, inputs.history, inputs.intent.fleet.events)
+    return _Made(shown, partial(outlooks.data, made), partial(outlooks.table, made))
 
 
 def _chosen(wanted: list[str], known: tuple[str, ...]) -> frozenset[str]:
@@ -114,8 +159,8 @@ def write_picture(path: Path, suffix: str, shown: Sequence[Panel], title: str) -
     files.write(path, band(shown, Form(suffix), title=title))
 
 
-def _say(session: Session, whole: Forecast, made: Sequence[ApplicationForecast], shown: Sequence[Panel]) -> None:
-    """Print a chart for each of the first applications, then the table of all."""
+def _charts(session: Session, shown: Sequence[Panel]) -> None:
+    """Print a chart for each of the first applications."""
     out = session.out
     for panel in shown[:_CHARTS]:
         for line in chart(panel, out.width):
@@ -123,7 +168,6 @@ def _say(session: Session, whole: Forecast, made: Sequence[ApplicationForecast],
         out.print()
     if len(shown) > _CHARTS:
         session.note(f"charts of the first {_CHARTS} of {len(shown)} applications; --application NAME shows another")
-    forecast_table(out, whole, made)
 
 
 def forecast_table(out: Console, whole: Forecast, made: Sequence[ApplicationForecast]) -> None:
