@@ -57,12 +57,14 @@ def observe_nodes(session: boto3.Session, outputs: StackOutputs, stack: str) -> 
 
 
 def since_when(node: ObservedNode, taken_at: UtcTime, previous: Observed | None) -> ObservedNode:
-    """Return `node` with the time since when it is unhealthy, from the last snapshot or from this one."""
-    if node.health is not Health.UNHEALTHY:
+    """Return `node` with the time since when it is healthy or unhealthy, from the last snapshot or from this one."""
+    if node.health not in (Health.HEALTHY, Health.UNHEALTHY):
         return node
     before = previous.node(node.slot, node.generation) if previous else None
-    known = before.unhealthy_since if before is not None and before.instance_id == node.instance_id else None
-    return node.model_copy(update={"unhealthy_since": known or taken_at})
+    same = before if before is not None and before.instance_id == node.instance_id else None
+    if node.health is Health.HEALTHY:
+        return node.model_copy(update={"healthy_since": (same and same.healthy_since) or taken_at})
+    return node.model_copy(update={"unhealthy_since": (same and same.unhealthy_since) or taken_at})
 
 
 def _ask(session: boto3.Session, outputs: StackOutputs, stack: str) -> _Found:

@@ -42,6 +42,8 @@ class ObservedNode(Frozen):
     state: InstanceState
     health: Health
     unhealthy_since: UtcTime | None = None
+    healthy_since: UtcTime | None = None
+    """First of the snapshots in a row that found it healthy."""
     private_ip: Text | None = None
     interface_id: Text | None = None
     """The network interface that routes to the node name."""

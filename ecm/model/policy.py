@@ -200,6 +200,10 @@ class Limits(Frozen):
     """From draining to removal: detection plus 120 s of UDP flow idle time at the least."""
     unhealthy_after_min: Annotated[int, Field(ge=1, le=240)]
     """A running node unhealthy for longer gets a new generation."""
+    image_canary_min: Annotated[int, Field(ge=0, le=10_080)] = 30
+    """A new image stands on one node of each tier for so long, healthy, before the others get it."""
+    image_max_unavailable_pct: Annotated[int, Field(ge=0, le=100)] = 25
+    """Share of a tier's nodes that may be down or changing their image at a time; one always may."""
     unavailable_ttl_min: Annotated[int, Field(ge=5, le=1440)]
     """For how long a (shape, zone) without capacity is left out."""
     churn_usd_per_node: UsdPrice

@@ -17,7 +17,7 @@ from ecm.model.fleet import Role
 from ecm.model.observed import Observed
 from ecm.model.plan import Decision, Desired, Inputs, Plan, Verdict
 from ecm.model.policy import QosProfile
-from ecm.model.refusal import Infeasible, Rejected
+from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
 from ecm.model.sizing import TierSizing
 from ecm.pipeline.rendering import config_digests
@@ -212,13 +212,17 @@ class _Study:
             configs=configs,
             forecasts=self.predicted.applications,
             max_utilisation_permille=intent.limits.max_utilisation_permille,
-            tiers=plan.tier_evidence(desired, self.previous, sizings, intent.catalog),
+            tiers=plan.tier_evidence(desired, self.previous, sizings, intent.catalog, self._images(desired)),
             applications=plan.application_evidence(desired, self.previous, self.profiles, _refusals(assignments)),
             changes=plan.changes(before, desired, configs),
             cost=plan.cost(desired, before.cost if before else None, prices),
             verdict=Verdict(decision=Decision.REFUSED),
         )
         return drafted.model_copy(update={"verdict": self._verdict(drafted, history)})
+
+    def _images(self, desired: Desired) -> dict[str, tuple[Because, ...]]:
+        images = {t.id: self.intent.catalog.image(t.image) for t in self.intent.fleet.tiers}
+        return {t.id: plan.image_because(t, images[t.id], self.standing) for t in desired.tiers}
 
     def _verdict(self, drafted: Plan, history: DemandHistory) -> Verdict:
         return guard.check(

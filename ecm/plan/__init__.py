@@ -4,6 +4,7 @@ from ecm.plan.build import PlanInputs, desired_state
 from ecm.plan.changes import changes
 from ecm.plan.cost import Prices, cost, node_prices, traffic_price
 from ecm.plan.evidence import application_evidence, tier_evidence
+from ecm.plan.rollout import image_because
 from ecm.plan.standing import NoFreeNumberError, Standing, running_placements
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "changes",
     "cost",
     "desired_state",
+    "image_because",
     "node_prices",
     "running_placements",
     "tier_evidence",

@@ -11,9 +11,13 @@ from ecm.plan.cost import node_prices
 
 
 def tier_evidence(
-    desired: Desired, previous: Desired | None, sizings: dict[str, TierSizing], catalog: Catalog
+    desired: Desired,
+    previous: Desired | None,
+    sizings: dict[str, TierSizing],
+    catalog: Catalog,
+    images: dict[str, tuple[Because, ...]],
 ) -> tuple[TierEvidence, ...]:
-    """Return one row per tier of `desired`."""
+    """Return one row per tier of `desired`; `images` says of each tier how far a change of its image is."""
     before = {t.id: t for t in previous.tiers} if previous else {}
     rows = []
     for tier in desired.tiers:
@@ -31,7 +35,7 @@ def tier_evidence(
                 after_node_losses_mbps=sizing.survival.after_node_losses_mbps,
                 zone_loss_survived=zones > 1 and _survives(sizing),
                 usd_micro_per_hour=node_prices(tier, catalog),
-                because=sizing.because,
+                because=(*sizing.because, *images.get(tier.id, ())),
             )
         )
     return tuple(rows)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ecm.model.catalog import Image
 from ecm.model.plan import Alternative, Node, NodeState, Slot, SubnetKind
 from ecm.model.sizing import Choice, TierSizing
 from ecm.plan.addresses import AddressPool
+from ecm.plan.rollout import Boot, Rollout, rollout
 from ecm.plan.standing import NoFreeNumberError, Standing
 
 MAX_NUMBER = 15
@@ -28,9 +29,11 @@ class SlotPlanner:
     sizing: TierSizing
     standing: Standing
     pool: AddressPool
+    _rollout: Rollout = field(init=False)
 
     def plan(self, previous: tuple[Slot, ...]) -> tuple[Slot, ...]:
         """Return the tier's slots: the sizing's active ones and those that still drain, sorted by (zone, index)."""
+        self._rollout = rollout(self.image, previous, self.standing)
         active, leaving = self._split(previous)
         want = Counter({(p.zone, p.shape): p.count for p in self.sizing.placements})
         kept = [
@@ -76,21 +79,34 @@ class SlotPlanner:
 
     def _advance(self, slot: Slot, shape: str) -> Slot:
         """Return `slot` one step nearer to one healthy node of `shape` and the tier's image."""
-        last = slot.nodes[-1].model_copy(update={"state": NodeState.ACTIVE, "draining_since": None})
-        before = tuple(n for n in slot.nodes[:-1] if not self.standing.gone(slot, n) and not self.standing.drained(n))
+        last = self._serving(slot.nodes[-1])
+        before = tuple(n for n in slot.nodes[:-1] if self._stays(slot, n, last))
         if self._replace(slot, last, shape):
+            if before and self.standing.healthy(slot, last) and not self.standing.gone(slot, last):
+                # The last change ends before the next begins: what serves is never dropped for what boots.
+                return self._slot(slot.zone, slot.index, slot.number, (*map(self._draining, before), last))
+            if before and not self._replace(slot, before[0], shape):
+                return self._slot(slot.zone, slot.index, slot.number, (self._serving(before[0]),))
             stays = () if self.standing.gone(slot, last) else (last,)
-            nodes = self._next_generation(slot, (before or stays)[:1], shape)
+            nodes = self._next_generation(slot, tuple(map(self._serving, before or stays))[:1], shape)
         else:
             if self.standing.healthy(slot, last):
                 before = tuple(self._draining(n) for n in before)
             nodes = (*before, last)
         return self._slot(slot.zone, slot.index, slot.number, nodes)
 
+    def _stays(self, slot: Slot, node: Node, last: Node) -> bool:
+        """Return whether an earlier generation stays: it runs, and has not drained while the one after it is well."""
+        done = self.standing.drained(node) and self.standing.well(slot, last)
+        return not self.standing.gone(slot, node) and not done
+
+    def _serving(self, node: Node) -> Node:
+        return node.model_copy(update={"state": NodeState.ACTIVE, "draining_since": None})
+
     def _replace(self, slot: Slot, node: Node, shape: str) -> bool:
         return (
             node.shape != shape
-            or node.ami != self.image.ami
+            or (node.ami != self.image.ami and slot.id in self._rollout.slots)
             or node.private_ip not in self.pool.subnet(slot.zone, self.kind)
             or self.standing.gone(slot, node)
             or self.standing.failing(slot, node)
@@ -101,7 +117,7 @@ class SlotPlanner:
         generation = slot.nodes[-1].generation + 1
         if stays and (generation - stays[0].generation) % 2 == 0:
             generation += 1
-        return (*stays, self._node(slot.zone, shape, generation))
+        return (*stays, self._node(slot.zone, shape, generation, self._rollout.boot(slot.id)))
 
     def _drain(self, slot: Slot) -> Slot:
         nodes = tuple(self._draining(n) for n in slot.nodes if not self.standing.gone(slot, n))
@@ -119,15 +135,15 @@ class SlotPlanner:
         number = next((n for n in range(MAX_NUMBER + 1) if n not in numbers), None)
         if number is None:
             raise NoFreeNumberError(f"tier {self.tier}: all {MAX_NUMBER + 1} node numbers are taken while nodes drain")
-        return self._slot(zone, index, number, (self._node(zone, shape, 1),))
+        return self._slot(zone, index, number, (self._node(zone, shape, 1, self._rollout.proven),))
 
-    def _node(self, zone: str, shape: str, generation: int) -> Node:
+    def _node(self, zone: str, shape: str, generation: int, boot: Boot) -> Node:
         return Node(
             generation=generation,
             shape=shape,
-            architecture=self.image.architecture,
-            image=self.image.name,
-            ami=self.image.ami,
+            architecture=boot.architecture,
+            image=boot.image,
+            ami=boot.ami,
             private_ip=self.pool.take(zone, self.kind),
             state=NodeState.ACTIVE,
         )

@@ -51,6 +51,18 @@ class Standing:
         seen = self.observed.node(slot.id, node.generation) if self.observed else None
         return seen is not None and seen.health is Health.HEALTHY
 
+    def well(self, slot: Slot, node: Node) -> bool:
+        """Return whether nothing was observed against the node: it runs, and no check finds it unhealthy."""
+        seen = self.observed.node(slot.id, node.generation) if self.observed else None
+        return not self.gone(slot, node) and (seen is None or seen.health not in (Health.UNHEALTHY, Health.NEW))
+
+    def proven(self, slot: Slot, node: Node) -> bool:
+        """Return whether the node has been observed healthy for as long as a canary has to be."""
+        seen = self.observed.node(slot.id, node.generation) if self.observed else None
+        if seen is None or seen.health is not Health.HEALTHY or seen.healthy_since is None:
+            return False
+        return self.as_of - seen.healthy_since >= timedelta(minutes=self.limits.image_canary_min)
+
     def drained(self, node: Node) -> bool:
         """Return whether the node has been draining for long enough to go."""
         since = node.draining_since
