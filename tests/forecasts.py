@@ -49,6 +49,7 @@ def _application(fleet: Fleet, application: str, load: int, *, fallen: bool) -> 
         last_mbps=load,
         unexplained_fall=fallen,
         coverage_permille=900,
+        incidents=("fell",) if fallen else (),
     )
 
 

@@ -11,8 +11,6 @@ from ecm.model.fleet import Event
 from ecm.model.forecast import ApplicationForecast
 from ecm.model.outlook import Outlook
 
-FELL = "fell below what was thought possible; nothing is scaled in on it"
-"""Said of an application whose latest load nothing explains."""
 HISTORY_SHARE = 3
 """Measured steps shown per forecast step: the band takes a quarter of the picture and stays readable."""
 LEAST_HISTORY = 24
@@ -106,7 +104,6 @@ def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, eve
     )
     mine = [e for e in events if e.application in (None, one.application) and e.vpn in (None, one.vpn)]
     spans = _spans(mine, (start, made.start, end), one.event_effects)
-    fall = (FELL,) if one.unexplained_fall else ()
     return Panel(
         title=one.application,
         start=start,
@@ -115,7 +112,7 @@ def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, eve
         bands=tuple(Quantiles(*q) for q in zip(one.p50_mbps, one.p90_mbps, one.p99_mbps, strict=True)),
         window=window,
         events=spans,
-        notes=(*(text for text in one.event_effects if text not in {s.label for s in spans}), *fall),
+        notes=(*one.incidents, *(text for text in one.event_effects if text not in {s.label for s in spans})),
     )
 
 

@@ -225,6 +225,7 @@ def _settings(made: Trial, asked: Asked) -> tuple[tuple[str, str], ...]:
         ("planning quantile", f"{asked.quantile / 1000:g} of the window [t + boot, t + boot + {every} min)"),
         ("history before the first decision", f"{made.question.first * trace.step_min / 1440:.1f} days"),
         ("events", f"{len(made.question.events)}" + "".join(f"; {e}" for e in made.replay.effects[:10])),
+        ("recognised", "; ".join(made.replay.incidents[:10]) or "no outage, retry storm or new level"),
         ("models chosen", ", ".join(f"{name} {count}" for name, count in made.replay.models[:6])),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from ecm.forecast.arrays import Steps, Values
 from ecm.forecast.belief import Expected, Learnt, expected, updated
 from ecm.forecast.causes import Cause
-from ecm.forecast.measuring import FACTORS, Gauge, Measurements, Spans
+from ecm.forecast.measuring import FACTORS, Flags, Gauge, Measurements, Spans
 from ecm.forecast.season import Season
 
 
@@ -35,6 +35,14 @@ class Effects:
     def may_lower(self, first: int, after: int) -> bool:
         """Return whether an occurrence within [first, after) lowers the load or has an unknown effect."""
         return any(e.factor < 1 or not e.basis for _, e in self._within(first, after))
+
+    def lowers(self, steps: int) -> Flags:
+        """Return at which of the first `steps` steps an occurrence lowers the load or has an unknown effect."""
+        found = np.zeros(steps, dtype=np.bool_)
+        for cause, belief in self.causes:
+            if belief.factor < 1 or not belief.basis:
+                found[max(cause.first, 0) : max(cause.after, 0)] = True
+        return found
 
     def _within(self, first: int, after: int) -> tuple[tuple[Cause, Expected], ...]:
         return tuple((c, e) for c, e in self.causes if c.first < after and c.after > first)

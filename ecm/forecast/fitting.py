@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ecm.forecast.arrays import Steps, Values, highest, mean, take
-from ecm.forecast.causes import causes_of
+from ecm.forecast.causes import Cause, causes_of
 from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
+from ecm.forecast.incidents import Grid, Incidents
 from ecm.forecast.keeping import Judged, fit_key, packed, unpacked
 from ecm.forecast.learnt import PanelPaths, refits
 from ecm.forecast.models import Model, candidates
+from ecm.forecast.recognising import recognise
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
 from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
 from ecm.forecast.volatility import restlessness
@@ -84,6 +86,8 @@ class Fit:
     """None: too little was measured to know any error."""
     effects: tuple[Effects, ...]
     scenarios: int
+    incidents: dict[int, Incidents]
+    """By row: what befell a series up to the next refit or the end of the history; none: nothing did."""
     kept: bytes | None = None
     """What spares the next run until the next refit most of the work; None where there is nothing to keep."""
 
@@ -98,23 +102,50 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | No
     end = min(history.mbps.shape[1], horizon.refit)
     first = max(0, horizon.fitted - 1 - max(horizon.back, horizon.lead))
     span = (history.start, history.interval_min, end + horizon.steps)
-    learnt = tuple(
-        effects(row[: horizon.fitted], causes_of(fleet, name, span), horizon.season, span[2] - horizon.fitted)
-        for name, row in zip(history.applications, history.mbps, strict=True)
-    )
+    causes = tuple(causes_of(fleet, name, span) for name in history.applications)
+    learnt = tuple(_effects(row, of, horizon, span[2]) for row, of in zip(history.mbps, causes, strict=True))
     past = horizon.origins()
     count = len(past) or MIN_SCENARIOS
     if not len(past):
-        return Fit(horizon, first, (None,) * len(learnt), learnt, count)
+        return Fit(horizon, first, (None,) * len(learnt), learnt, count, {})
     key = fit_key(history, fleet, horizon, tuple(m.name for m in candidates(horizon.season, len(learnt))))
     known = unpacked(kept, key) if kept is not None else None
-    lent = complete(history, fleet, horizon, learnt)
-    study = _Study(history, fleet, horizon, learnt, lent, past if known is None else past[:0], np.arange(first, end))
+    befell = _incidents(history, horizon, learnt, end)
+    seen = _without(history, befell)
+    learnt = tuple(
+        _effects(seen.mbps[row], of, horizon, span[2]) if row in befell and of else learnt[row]
+        for row, of in enumerate(causes)
+    )
+    lent = complete(seen, fleet, horizon, learnt)
+    study = _Study(seen, fleet, horizon, learnt, lent, past if known is None else past[:0], np.arange(first, end))
     thin = study.thin(len(past))
     series = tuple(one for part in study.parts() for one in study.fit(part, thin, known))
     if known is None:
         kept = packed(key, tuple(one.judged if one else None for one in series))
-    return Fit(horizon, first, series, learnt, len(past[thin]), kept)
+    return Fit(horizon, first, series, learnt, len(past[thin]), befell, kept)
+
+
+def _effects(values: Values, causes: tuple[Cause, ...], horizon: Horizon, after: int) -> Effects:
+    return effects(values[: horizon.fitted], causes, horizon.season, after - horizon.fitted)
+
+
+def _incidents(history: DemandHistory, horizon: Horizon, learnt: tuple[Effects, ...], end: int) -> dict[int, Incidents]:
+    """Return what befell the series of `history` in the steps before `end` that are used."""
+    cut = max(0, horizon.fitted - USED_DAYS * horizon.season.day)
+    grid = Grid(history.start, horizon.season, horizon.fitted)
+    explained = np.stack([e.lowers(end) for e in learnt])
+    clean = history.mbps[:, :end] / np.stack([e.expected[:end] for e in learnt])
+    return recognise(clean, explained, grid, cut)
+
+
+def _without(history: DemandHistory, befell: dict[int, Incidents]) -> DemandHistory:
+    """Return the history in which what no model is to learn was not measured."""
+    if not befell:
+        return history
+    mbps = history.mbps.copy()
+    for row, one in befell.items():
+        mbps[row, : len(one.unlearnt)][one.unlearnt] = np.nan
+    return history.model_copy(update={"mbps": mbps})
 
 
 class _Series(NamedTuple):

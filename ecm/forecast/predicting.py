@@ -23,6 +23,8 @@ WIDE_SIGMA = 0.5
 TAIL_SHARE = 0.999
 TAIL_CAP = 1.5
 """Quantiles beyond the largest scenario reach to P99.9, at most half as much again."""
+FELL = "fell below what was thought possible a lead time ago: nothing is scaled in on it"
+"""Said of a fall that is too small, or too early in a history, to be told from noise but by the forecast's own band."""
 DECIMALS = 6
 """Values are rounded to this before they are rounded to whole Mbit/s: machines differ in the last bits."""
 MAX_MBPS = 10_000_000
@@ -183,6 +185,11 @@ def _application(
     effect, fitted = fit.effects[row], fit.series[row]
     fell = not np.isnan(recent) and round(float(recent), DECIMALS) < math.floor(round(series.least_recent, DECIMALS))
     first = max(horizon.length - horizon.lead, 0)
+    fell = fell and not effect.may_lower(first, horizon.length)
+    befell = fit.incidents.get(row)
+    held = befell is not None and befell.holds(horizon.length - 1)
+    risen = befell is not None and bool(befell.risen[horizon.length - 1])
+    said = befell.texts(horizon.length - 1) if befell is not None else ()
     return ApplicationForecast(
         application=history.applications[row],
         vpn=history.vpns[row],
@@ -195,9 +202,10 @@ def _application(
         window_p99_mbps=max(window[2][0], peak),
         recent_peak_mbps=peak,
         last_mbps=int(_whole(last)),
-        unexplained_fall=fell and not effect.may_lower(first, horizon.length),
+        unexplained_fall=fell or held,
         coverage_permille=fitted.judged.coverage_permille if fitted else 0,
-        calibrated=fitted.judged.calibrated if fitted else False,
+        calibrated=fitted is not None and fitted.judged.calibrated and not risen,
+        incidents=(FELL, *said) if fell and not held else said,
         event_effects=effect.texts(horizon.length, horizon.length + horizon.steps),
     )
 

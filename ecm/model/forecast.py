@@ -28,9 +28,12 @@ class ApplicationForecast(Frozen):
     """The reactive floor: the highest load of the last lead time."""
     last_mbps: Mbps
     unexplained_fall: bool
-    """The latest load is below what the model thought possible: nothing is scaled in on it."""
+    """The load fell and nothing explains it, or it came back from such a fall within the hour: nothing is scaled in."""
     coverage_permille: Annotated[int, Field(ge=0, le=1000)]
     """Share of past windows whose maximum stayed within the P90, out of sample."""
     calibrated: bool = True
-    """Whether the band held over the last day; where it did not, sizing also keeps a margin over the recent peak."""
+    """Whether the band held over the last day and is not that of another level; where it did not or is, sizing also
+    keeps a margin over the recent peak."""
     event_effects: tuple[Text, ...] = ()
+    incidents: tuple[Text, ...] = ()
+    """Outages, retry storms and new levels that were recognised, latest first."""

@@ -57,6 +57,10 @@ class Replay:
     """Decisions by chosen model, most frequent first."""
     effects: tuple[str, ...] = ()
     """What was said of events, in order of first mention."""
+    incidents: tuple[str, ...] = ()
+    """What was said of outages, retry storms and new levels, each as it was first mentioned."""
+    held: int = 0
+    """Decisions at which a fall that nothing explains kept capacity."""
 
 
 def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Replay:
@@ -75,6 +79,8 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     exceeded = {level: np.full(len(times), np.nan) for level in LEVELS}
     models: Counter[str] = Counter()
     effects: dict[str, None] = {}
+    incidents: dict[str, str] = {}
+    held_at = 0
     for index, row in enumerate(times):
         forecast = world.forecast(row)
         demand = Demand(world.source(forecast), world.fleet.applications)
@@ -88,6 +94,9 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
             exceeded[level][index] = np.nan if math.isnan(came) else came > _quantile(forecast, level)
         models[forecast.applications[0].model] += 1
         effects.update(dict.fromkeys(forecast.applications[0].event_effects))
+        for text in forecast.applications[0].incidents:
+            incidents.setdefault(text.partition(" UTC")[0], text)
+        held_at += forecast.applications[0].unexplained_fall
         progress(index + 1, len(times))
     rows = trace.rows - asked.first
     return Replay(
@@ -95,6 +104,8 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
         exceeded=exceeded,
         models=tuple(models.most_common()),
         effects=tuple(effects),
+        incidents=tuple(incidents.values()),
+        held=held_at,
     )
 
 

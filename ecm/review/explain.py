@@ -170,5 +170,5 @@ def _application(plan: Plan, name: str) -> Explanation:
             f"P99 {forecast.window_p99_mbps} Mbit/s; last {forecast.last_mbps}, P90 held in "
             f"{forecast.coverage_permille / 10:g} % of past windows"
         )
-        notes += list(forecast.event_effects)
+        notes += [*forecast.incidents, *forecast.event_effects]
     return Explanation(f"application {name}", row.because if row else (), tuple(notes))

@@ -129,13 +129,13 @@ def forecasts(plan: Plan) -> list[str]:
             f.window_p99_mbps,
             f.recent_peak_mbps,
             f"{f.coverage_permille / 10:g} %",
-            plain("; ".join([*f.event_effects, *(["unexplained fall"] if f.unexplained_fall else [])])) or "none",
+            plain("; ".join([*f.incidents, *f.event_effects])) or "none",
         )
         for f in plan.forecasts
     ]
     header = (
         *("Application", "Model", "Last", "Window P50", "P90", "P99", "Recent peak"),
-        *("P90 held in the past", "Events"),
+        *("P90 held in the past", "Incidents and events"),
     )
     note = "Mbit/s; the window's figures are of its maximum, from errors made out of sample."
     return ["## Forecasts", "", *table(header, rows), "", note]

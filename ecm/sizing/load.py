@@ -108,9 +108,9 @@ class Demand:
 
 
 def without_unexplained_fall(load: Load, forecast: Forecast, held_mbps: int) -> Load:
-    """Return `load`, or the `held_mbps` that run now where a load fell below everything that was thought possible.
+    """Return `load`, or the `held_mbps` that run now where a load fell and nothing explains it.
 
-    It may come back at once, so nothing is scaled in on it.
+    It may come back at once, and its clients all together, so nothing is scaled in on it.
     """
     fallen = [a for a in load.applications if forecast.applications[forecast.row(a)].unexplained_fall]
     if not fallen or held_mbps <= load.planned_mbps:
@@ -121,7 +121,7 @@ def without_unexplained_fall(load: Load, forecast: Forecast, held_mbps: int) -> 
         value=held_mbps,
         unit="Mbit/s",
         constraint="unexplained-fall",
-        detail=f"{', '.join(fallen)} fell below what was thought possible: capacity is kept at {held_mbps} Mbit/s",
+        detail=f"{', '.join(fallen)[:300]} fell unexplained, or has just come back: kept at {held_mbps} Mbit/s",
     )
     return load.model_copy(update={"planned_mbps": held_mbps, "because": (because,)})
 

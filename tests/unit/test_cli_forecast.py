@@ -171,4 +171,4 @@ def test_panels_begin_where_the_history_ends(project: Project) -> None:
     assert len(web.measured) == 36
     assert web.window is not None
     assert (web.window.start, web.window.end) == (MOMENT + timedelta(minutes=30), web.end)
-    assert (web.notes, desktop.notes) == (("fell below what was thought possible; nothing is scaled in on it",), ())
+    assert (web.notes, desktop.notes) == (("fell",), ())

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ecm.charts.verdict import Verdict
     from ecm.pipeline.trial import Trial
 
+_INCIDENTS = 10
+"""Lines about outages and the like on a terminal; JSON has all."""
 _DURATION = re.compile(r"(\d{1,5})\s*(m|min|h)?")
 
 
@@ -168,8 +170,8 @@ def _show(session: Session, found: tuple[Trial, Backtest, Verdict], report: Path
     session.out.print(_table(rows))
     for text in (*said.against, *said.reservations, *said.reasons):
         session.out.print(f"  {text}", markup=False)
-    for effect in made.replay.effects:
-        session.out.print(f"  {effect}", markup=False)
+    for text in (*made.replay.effects, *made.replay.incidents[:_INCIDENTS]):
+        session.out.print(f"  {text}", markup=False)
     if report is not None:
         session.out.print(f"\n{report / 'report.html'} has curves, coverage and the timeline", markup=False)
 
@@ -216,6 +218,8 @@ def _data(made: Trial, rows: Backtest, said: Verdict) -> dict[str, Any]:
         "coverage": plain([{k: v for k, v in asdict(c).items() if k != "hours"} for c in rows.coverage]),
         "hours_vs_clairvoyant_at_0.1pct": finite(made.hours_ratio_at(0.001)),
         "effects": list(made.replay.effects),
+        "incidents": list(made.replay.incidents),
+        "decisions_held": made.replay.held,
     }
 
 

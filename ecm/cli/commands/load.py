@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm import files
-from ecm.charts.panel import FELL, Panel, outlook_panels, panels
+from ecm.charts.panel import Panel, outlook_panels, panels
 from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
 from ecm.cli.exits import Code, CommandError
@@ -184,10 +184,8 @@ def forecast_table(out: Console, whole: Forecast, made: Sequence[ApplicationFore
         table.add_row(a.application, a.model, *map(str, window), f"{a.coverage_permille / 10:g} % within P90")
     out.print(table)
     for a in made:
-        for effect in a.event_effects:
-            out.print(f"  {a.application}: {effect}", markup=False)
-        if a.unexplained_fall:
-            out.print(f"  {a.application}: {FELL}", markup=False)
+        for text in (*a.incidents, *a.event_effects):
+            out.print(f"  {a.application}: {text}", markup=False)
 
 
 def import_file(  # noqa: PLR0913 - one option for each thing that must be stated
