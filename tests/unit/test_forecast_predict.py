@@ -142,7 +142,7 @@ def test_capacity_asked_for_some_minutes_ago_is_in_the_earlier_forecasts():
 def test_a_band_that_did_not_hold_over_the_last_day_is_said_and_recovers():
     values = a_history(days=40).mbps.copy()
     rough = slice(-4 * 96, -2 * 96)
-    values[0, rough] *= np.random.default_rng(1).choice([0.2, 4.0], size=2 * 96)
+    values[0, rough] *= np.random.default_rng(1).choice([0.6, 4.0], size=2 * 96)
     history = history_of(values)
     held = {d: predicted(history, as_of=END - timedelta(days=d)).applications for d in (5, 3, 0)}
     assert {d: a[0].calibrated for d, a in held.items()} == {5: True, 3: False, 0: True}
