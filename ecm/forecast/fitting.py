@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecm.forecast.arrays import Steps, Values, highest, mean, take
+from ecm.forecast.bounds import lifted, told
 from ecm.forecast.causes import Cause, causes_of
 from ecm.forecast.effects import Effects, effects
 from ecm.forecast.horizon import ERROR_DAYS, Horizon
@@ -111,7 +112,7 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | No
     key = fit_key(history, fleet, horizon, tuple(m.name for m in candidates(horizon.season, len(learnt))))
     known = unpacked(kept, key) if kept is not None else None
     befell = _incidents(history, horizon, learnt, end)
-    seen = _without(history, befell)
+    seen = lifted(_without(history, befell))
     learnt = tuple(
         _effects(seen.mbps[row], of, horizon, span[2]) if row in befell and of else learnt[row]
         for row, of in enumerate(causes)
@@ -208,7 +209,7 @@ class _Study:
             sigma = self.effects[part.start + row].sigma[self.present[:, None] + np.arange(1, self.horizon.steps + 1)]
             loan = self.lent.loans.get(part.start + row, NO_LOAN)
             series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]), loan)
-            found = self._judge(series, thin) if judged is None else judged[row]
+            found = self._judge(series, part.start + row, thin) if judged is None else judged[row]
             yield self._fitted(series, found) if found is not None else None
 
     def _clean(self, values: Values, part: slice) -> Values:
@@ -227,9 +228,13 @@ class _Study:
             sigma=series.sigma,
         )
 
-    def _judge(self, series: _Series, thin: slice) -> Judged | None:
+    def _judge(self, series: _Series, row: int, thin: slice) -> Judged | None:
         count, horizon = len(self.past), self.horizon
         actual = take(series.values, self.past[:, None] + np.arange(1, horizon.steps + 1))[0]
+        if self.history.saturated is not None:
+            bounds = self.history.saturated[row : row + 1, : series.values.shape[1]].astype(np.float64)
+            bound = take(bounds, self.past[:, None] + np.arange(1, horizon.steps + 1))[0] > 0
+            actual = told(actual, bound, series.paths[:, :count], horizon.window_first)
         past = Past(actual, series.paths[:, :count], series.restless[:count], horizon.window_first, series.floor)
         chosen = choose(past)
         if chosen is None:

@@ -40,7 +40,8 @@ def fit_key(history: DemandHistory, fleet: Fleet, horizon: Horizon, models: tupl
     grid = [horizon.fitted, horizon.refit, horizon.steps, horizon.window_first, horizon.season.interval_min]
     names = [history.start.isoformat(), history.applications, history.vpns, models, grid, digest(fleet), __version__]
     values = np.ascontiguousarray(history.mbps[:, : horizon.fitted]).tobytes()
-    return digest_bytes(canonical_json(names) + values)
+    flags = b"" if history.saturated is None else history.saturated[:, : horizon.fitted].tobytes()
+    return digest_bytes(canonical_json(names) + values + flags)
 
 
 def packed(key: str, series: tuple[Judged | None, ...]) -> bytes:

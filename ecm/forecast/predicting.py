@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecm.forecast.arrays import Values, conformal, highest, last_measured
+from ecm.forecast.bounds import least_demand, saturation
 from ecm.forecast.errors import ForecastError
 from ecm.forecast.fitting import Fit, Fitted, fit
 from ecm.forecast.horizon import Horizon
@@ -176,10 +177,11 @@ def _application(
     fit, horizon, row = where
     values = history.mbps[row : row + 1, : horizon.length]
     recent = highest(values[:, -horizon.lead :])[0]
+    floor = highest(least_demand(history, row, horizon.length)[None, -horizon.lead :])[0]
     last = last_measured(values)[0]
     # 0 where nothing was measured at all: then all is borrowed.
     last = np.nan_to_num(last)
-    peak = math.ceil(round(float(last if np.isnan(recent) else recent), DECIMALS))
+    peak = math.ceil(round(float(last if np.isnan(recent) else floor), DECIMALS))
     steps = _quantiles(series.now, tail_permille)
     window = _quantiles(series.now[:, horizon.window_first :].max(axis=1)[:, None], tail_permille)
     effect, fitted = fit.effects[row], fit.series[row]
@@ -205,7 +207,7 @@ def _application(
         unexplained_fall=fell or held,
         coverage_permille=fitted.judged.coverage_permille if fitted else 0,
         calibrated=fitted is not None and fitted.judged.calibrated and not risen,
-        incidents=(FELL, *said) if fell and not held else said,
+        incidents=saturation(history, row, (first, horizon.length)) + ((FELL, *said) if fell and not held else said),
         event_effects=effect.texts(horizon.length, horizon.length + horizon.steps),
     )
 

@@ -28,6 +28,22 @@ Array = Annotated[
 """A read-only float array; JSON `NaN` stands for a value that is missing."""
 
 
+def _readonly_flags(values: object) -> npt.NDArray[np.bool_] | None:
+    if values is None:
+        return None
+    array: npt.NDArray[np.bool_] = np.array(values, dtype=np.bool_)
+    array.setflags(write=False)
+    return array if array.any() else None
+
+
+Flags = Annotated[
+    npt.NDArray[np.bool_] | None,
+    BeforeValidator(_readonly_flags),
+    PlainSerializer(lambda a: None if a is None else a.tolist(), return_type=list[object] | None),
+]
+"""A read-only array of flags; None where none is set."""
+
+
 class Severity(StrEnum):
     """How much a finding matters."""
 
@@ -63,10 +79,14 @@ class DemandHistory(Frozen):
     """VPN of each row."""
     mbps: Array
     """(applications, intervals): mean load over the interval, Mbit/s, download plus upload."""
+    saturated: Flags = None
+    """Shape of `mbps`: measured while a tier was saturated, so that the load is a lower bound of the demand."""
     findings: tuple[TelemetryFinding, ...] = ()
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
+        if self.saturated is not None and self.saturated.shape != self.mbps.shape:
+            raise ValueError(f"saturated has shape {self.saturated.shape}, expected that of mbps, {self.mbps.shape}")
         if (
             self.mbps.ndim != 2
             or self.mbps.shape[0] != len(self.applications)
@@ -80,8 +100,9 @@ class DemandHistory(Frozen):
     @property
     def digest(self) -> str:
         """Digest of the grid, its names and its values."""
-        names = canonical_json(self.model_dump(mode="json", exclude={"mbps"}))
-        return digest_bytes(names + np.ascontiguousarray(self.mbps).tobytes())
+        names = canonical_json(self.model_dump(mode="json", exclude={"mbps", "saturated"}))
+        flags = b"" if self.saturated is None else np.packbits(self.saturated).tobytes()
+        return digest_bytes(names + np.ascontiguousarray(self.mbps).tobytes() + flags)
 
     @property
     def end(self) -> UtcTime:

@@ -93,8 +93,9 @@ def rehearse(
 def until(history: DemandHistory, as_of: datetime) -> DemandHistory:
     """Return what had been measured by `as_of`."""
     steps = int((as_of - history.start) / timedelta(minutes=history.interval_min))
-    kept = history.mbps[:, : max(steps, 0)]
-    return history.model_copy(update={"mbps": kept})
+    kept = slice(None), slice(max(steps, 0))
+    flags = history.saturated[kept] if history.saturated is not None else None
+    return history.model_copy(update={"mbps": history.mbps[kept], "saturated": flags})
 
 
 def outcomes(

@@ -154,6 +154,7 @@ def _combined(
     start = min(s.start_min for s in series) // interval * interval
     end = max(-(-(s.start_min + len(s.mbps) * s.interval_min) // interval) * interval for s in series)
     grid = np.full((len(applications), (end - start) // interval), np.nan)
+    saturated = np.zeros(grid.shape, dtype=np.bool_)
     row = {a.id: i for i, a in enumerate(applications)}
     for item in series:
         if item.interval_min != interval:
@@ -161,13 +162,17 @@ def _combined(
             detail = f"measured every {item.interval_min} min, averaged to the common {interval} min"
             item = item.found("interval", Severity.INFO, every, detail)  # noqa: PLW2901 - the same series, one finding more
         found += item.findings
-        grid[row[item.application]] = _averaged(item, interval, (start, end))
+        place = row[item.application]
+        grid[place] = _averaged(item, interval, (start, end))
+        first = np.arange(len(item.mbps)) * item.interval_min + item.start_min - start
+        saturated[place, first[item.saturated] // interval] = True
     return DemandHistory(
         interval_min=interval,
         start=minute_time(start),
         applications=tuple(a.id for a in applications),
         vpns=tuple(a.vpn for a in applications),
         mbps=grid,
+        saturated=saturated,
         findings=_ordered(found),
     )
 

@@ -14,7 +14,10 @@ from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.stamps import Flags, Stamps, parse
 
 REQUIRED = ("timestamp", "vpn", "application", "mbps")
-OPTIONAL = ("peak_mbps", "sessions")
+NUMBERS = ("peak_mbps", "sessions")
+SATURATED = "saturated"
+OPTIONAL = (*NUMBERS, SATURATED)
+_YES, _NO = ("true", "1", "yes"), ("false", "0", "no", "")
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -30,6 +33,8 @@ class Rows:
     application: npt.NDArray[np.int64]
     """Index into the sorted applications of the fleet."""
     mbps: npt.NDArray[np.float64]
+    saturated: Flags
+    """Measured while a tier was saturated: a lower bound; false where a file does not say."""
 
     def place(self, row: int) -> tuple[str, str]:
         """Return the file of `row` and the row's number in it."""
@@ -48,7 +53,7 @@ def read_rows(path: Path, fleet: Fleet) -> Rows:
         )
     parsed = [parse(frame["timestamp"], file=name) for frame, name in tables]
     for frame, name in tables:
-        for column in OPTIONAL:
+        for column in NUMBERS:
             if column in frame:
                 _numbers(frame[column], column, name)
     return Rows(
@@ -59,6 +64,7 @@ def read_rows(path: Path, fleet: Fleet) -> Rows:
         aware=np.concatenate([p.aware for p in parsed]),
         application=np.concatenate([_applications(frame, name, fleet) for frame, name in tables]),
         mbps=np.concatenate([_numbers(frame["mbps"], "mbps", name) for frame, name in tables]),
+        saturated=np.concatenate([_flags(frame, name) for frame, name in tables]),
     )
 
 
@@ -145,6 +151,24 @@ def _numbers(column: pd.Series[str], name: str, file: str) -> npt.NDArray[np.flo
             else "write the number of sessions; leave the cell empty where nothing was measured",
         )
     return numbers
+
+
+def _flags(frame: pd.DataFrame, file: str) -> Flags:
+    """Return the column `saturated`; an empty cell and a missing column say no."""
+    if SATURATED not in frame:
+        return np.zeros(len(frame), dtype=np.bool_)
+    words = frame[SATURATED].astype(object).where(frame[SATURATED].notna(), "").astype(str).str.strip().str.lower()
+    words = words.str.removesuffix(".0")
+    unknown = np.flatnonzero(~words.isin((*_YES, *_NO)).to_numpy(dtype=bool))
+    if unknown.size:
+        raise TelemetryError(
+            "neither true nor false",
+            file=file,
+            where=f"row {int(unknown[0]) + 1}, column {SATURATED}",
+            value=frame[SATURATED].iloc[int(unknown[0])],
+            remedy="write true where a tier was saturated, so that the load is a lower bound; else false or nothing",
+        )
+    return words.isin(_YES).to_numpy(dtype=np.bool_)
 
 
 def _applications(frame: pd.DataFrame, file: str, fleet: Fleet) -> npt.NDArray[np.int64]:

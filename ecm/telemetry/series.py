@@ -43,6 +43,8 @@ class Series:
     start_min: int
     """Start of the first interval, minutes since 1970 in UTC, a multiple of the interval."""
     mbps: Values
+    saturated: npt.NDArray[np.bool_]
+    """Where `mbps` is a lower bound."""
     findings: tuple[TelemetryFinding, ...] = field(default=())
 
     def found(self, kind: str, severity: Severity, at: npt.NDArray[np.bool_], detail: str) -> Series:
@@ -96,7 +98,9 @@ def regular(name: tuple[str, str], stamps: Stamps, mbps: Values, rows: tuple[Row
     position = (instants - instants[0]) // step
     grid = np.full(int(position[-1]) + 1, np.nan)
     grid[position] = values[last]
-    series = Series(name[0], name[1], interval, start, grid)
+    saturated = np.zeros(len(grid), dtype=np.bool_)
+    saturated[position[np.searchsorted(instants, micro[table.saturated[origin]])]] = True
+    series = Series(name[0], name[1], interval, start, grid, saturated)
     series = _duplicates(series, (micro, values, last), (position, instants))
     if phase:
         every = np.ones(len(grid), dtype=bool)
@@ -172,6 +176,9 @@ def examined(series: Series, bound_mbps: float = BOUND_MBPS) -> Series:
     series = series.found("negative", Severity.WARNING, negative & ~reset, f"below zero; {left_out}")
     detail = f"up to {largest:.6g} Mbit/s where the median is {median:.6g} and the limit {limit:.6g}; {left_out}"
     series = series.found("absurd", Severity.WARNING, absurd, detail)
+    bounds = series.saturated & ~np.isnan(values)
+    detail = "measured while a tier was saturated: taken as a lower bound of the demand"
+    series = replace(series, saturated=bounds).found("saturated", Severity.INFO, bounds, detail)
     series = _flat(series)
     gaps = np.isnan(series.mbps)
     longest = int(_run_lengths(gaps).max(initial=0)) * series.interval_min

@@ -264,3 +264,30 @@ def test_empty_missing_broken_and_foreign_files(tmp_path):
     ):
         with pytest.raises(TelemetryError, match=what):
             read(tmp_path / name, fleet=ONE)
+
+
+def test_saturated_intervals_are_lower_bounds(tmp_path):
+    table = a_table().assign(saturated=[i in (3, 4) for i in range(48)])
+    history = read(written(tmp_path, table), fleet=ONE)
+    assert np.flatnonzero(history.saturated[0]).tolist() == [3, 4]
+    assert kinds(history)["saturated"].count == 2
+    assert history.mbps.tolist() == [a_table()["mbps"].tolist()]
+    for words in (["1", "0"], ["true", ""], ["True", "no"], ["yes", "false"]):
+        table["saturated"] = [words[0] if i in (3, 4) else words[1] for i in range(48)]
+        assert canonical(read(written(tmp_path, table), fleet=ONE)) == canonical(history)
+    table["saturated"] = ["maybe" if i == 5 else "" for i in range(48)]
+    with pytest.raises(TelemetryError, match="row 6, column saturated = 'maybe': neither true nor false"):
+        read(written(tmp_path, table), fleet=ONE)
+
+
+def test_saturation_survives_parquet_duplicates_and_a_coarser_grid(tmp_path):
+    flags = np.zeros(48, dtype=bool)
+    flags[5] = True
+    fine = a_table("mail", 144, 5).assign(saturated=np.arange(144) == 31)
+    again = a_table().iloc[7:8].assign(saturated=True)
+    table = pd.concat([a_table().assign(saturated=flags), fine, again])
+    history = read(written(tmp_path, table, name="t.parquet"), fleet=FLEET)
+    assert history.interval_min == 15
+    assert np.flatnonzero(history.saturated[0]).tolist() == [10]
+    assert np.flatnonzero(history.saturated[1]).tolist() == [5, 7]
+    assert read(written(tmp_path, a_table(), a_table("mail")), fleet=FLEET).saturated is None
