@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Event
-from ecm.model.forecast import ApplicationForecast
+from ecm.model.forecast import ApplicationForecast, VpnForecast
 from ecm.model.outlook import Outlook
 
 HISTORY_SHARE = 3
@@ -55,7 +55,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Panel:
-    """One application's picture; times in UTC, loads in Mbit/s, NaN where nothing was measured."""
+    """The picture of an application or a VPN; times in UTC, loads in Mbit/s, NaN where nothing was measured."""
 
     title: str
     start: datetime
@@ -89,11 +89,37 @@ def panels(made: Forecast, history: DemandHistory, events: Sequence[Event]) -> t
 
     An application without a row in `history` has a panel without measured load.
     """
-    return tuple(_panel(made, history, one, events) for one in made.applications)
+    return tuple(_application(made, history, one, events) for one in made.applications)
 
 
-def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, events: Sequence[Event]) -> Panel:
+def vpn_panels(made: Forecast, history: DemandHistory, events: Sequence[Event]) -> tuple[Panel, ...]:
+    """Return a panel per VPN of `made` with two applications or more: their sum, what a shared tier carries."""
+    found = []
+    for one in made.vpns:
+        if len(one.applications) < 2:
+            continue
+        parts = [_measured(history, name, made.start, len(one.p50_mbps)) for name in one.applications]
+        measured = tuple(map(sum, zip(*(p for p in parts if p), strict=True)))
+        mine = [e for e in events if e.application is None and e.vpn in (None, one.vpn)]
+        notes = (f"the sum of {', '.join(one.applications)}",)
+        found.append(_panel(made, measured, one, (f"VPN {one.vpn}", mine, notes)))
+    return tuple(found)
+
+
+def _application(made: Forecast, history: DemandHistory, one: ApplicationForecast, events: Sequence[Event]) -> Panel:
     measured = _measured(history, one.application, made.start, len(one.p50_mbps))
+    mine = [e for e in events if e.application in (None, one.application) and e.vpn in (None, one.vpn)]
+    return _panel(made, measured, one, (one.application, mine, one.incidents))
+
+
+def _panel(
+    made: Forecast,
+    measured: tuple[float, ...],
+    one: ApplicationForecast | VpnForecast,
+    said: tuple[str, Sequence[Event], tuple[str, ...]],
+) -> Panel:
+    title, mine, notes = said
+    effects = one.event_effects if isinstance(one, ApplicationForecast) else ()
     step = timedelta(minutes=made.interval_min)
     start = made.start - step * len(measured)
     end = made.start + step * len(one.p50_mbps)
@@ -102,17 +128,16 @@ def _panel(made: Forecast, history: DemandHistory, one: ApplicationForecast, eve
         end=end,
         peak=Quantiles(one.window_p50_mbps, one.window_p90_mbps, one.window_p99_mbps),
     )
-    mine = [e for e in events if e.application in (None, one.application) and e.vpn in (None, one.vpn)]
-    spans = _spans(mine, (start, made.start, end), one.event_effects)
+    spans = _spans(mine, (start, made.start, end), effects)
     return Panel(
-        title=one.application,
+        title=title,
         start=start,
         step_min=made.interval_min,
         measured=measured,
         bands=tuple(Quantiles(*q) for q in zip(one.p50_mbps, one.p90_mbps, one.p99_mbps, strict=True)),
         window=window,
         events=spans,
-        notes=(*one.incidents, *(text for text in one.event_effects if text not in {s.label for s in spans})),
+        notes=(*notes, *(text for text in effects if text not in {s.label for s in spans})),
     )
 
 

@@ -9,27 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecm.forecast.arrays import Values, conformal, highest, last_measured
+from ecm.forecast.arrays import Values, highest, last_measured
 from ecm.forecast.bounds import least_demand, saturation
 from ecm.forecast.errors import ForecastError
 from ecm.forecast.fitting import Fit, Fitted, fit
 from ecm.forecast.horizon import Horizon
 from ecm.forecast.panel import held
+from ecm.forecast.totals import totals
+from ecm.forecast.whole import DECIMALS, quantiles, tail_permille, whole
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Fleet
 from ecm.model.forecast import ApplicationForecast
 
 WIDE_SIGMA = 0.5
 """Standard deviation of the logarithm of load over last value where no error was ever measured: P90 x1.9, P99 x3.2."""
-TAIL_SHARE = 0.999
-TAIL_CAP = 1.5
-"""Quantiles beyond the largest scenario reach to P99.9, at most half as much again."""
 FELL = "fell below what was thought possible a lead time ago: nothing is scaled in on it"
 """Said of a fall that is too small, or too early in a history, to be told from noise but by the forecast's own band."""
-DECIMALS = 6
-"""Values are rounded to this before they are rounded to whole Mbit/s: machines differ in the last bits."""
-MAX_MBPS = 10_000_000
-"""The largest load that the model of a plan can hold."""
 
 
 def predict(history: DemandHistory, fleet: Fleet, *, as_of: datetime, lead_min: int, hold_min: int) -> Forecast:
@@ -102,13 +97,14 @@ class _Series(NamedTuple):
 def _forecast(history: DemandHistory, fit: Fit, horizon: Horizon) -> Forecast:
     series = [_series(history, fit, horizon, row) for row in range(len(fit.series))]
     scenarios = np.stack([s.now for s in series])
-    tail = _tail_permille(scenarios[:, :, horizon.window_first :])
+    tail = tail_permille(scenarios[:, :, horizon.window_first :])
     applications = tuple(_application(history, (fit, horizon, row), series[row], tail) for row in range(len(series)))
     return Forecast(
         start=horizon.start,
         interval_min=horizon.season.interval_min,
         window_first_step=horizon.window_first,
         applications=applications,
+        vpns=totals(applications, scenarios, horizon.window_first, tail),
         scenarios=scenarios,
         earlier=np.stack([s.earlier for s in series], axis=1),
         tail_factor_permille=tail,
@@ -121,7 +117,7 @@ def _series(history: DemandHistory, fit: Fit, horizon: Horizon, row: int) -> _Se
     if fitted is None or np.isnan(fitted.paths[places[0]]).any():
         now = _wide(history, fit, horizon, row)
         return _Series(now, np.repeat(now[None, :, first:], horizon.back, axis=0), 0.0)
-    sets = [_whole(fitted.scenarios(max(int(place), 0))) for place in places]
+    sets = [whole(fitted.scenarios(max(int(place), 0))) for place in places]
     earlier = np.stack([np.nan_to_num(s[:, first:]) for s in sets[1:]])
     return _Series(sets[0], earlier, _least(fitted, horizon.length - 1 - horizon.lead - fit.first, horizon.lead))
 
@@ -142,33 +138,7 @@ def _wide(history: DemandHistory, fit: Fit, horizon: Horizon, row: int) -> Value
     path = last * effect.expected[horizon.length : horizon.length + horizon.steps]
     normal = NormalDist(0.0, WIDE_SIGMA)
     spread = np.exp([normal.inv_cdf((s + 0.5) / fit.scenarios) for s in range(fit.scenarios)])
-    return _whole(spread[:, None] * path)
-
-
-def _whole(values: Values) -> Values:
-    """Return whole Mbit/s, none negative."""
-    whole: Values = np.clip(np.rint(np.round(values, DECIMALS)), 0, MAX_MBPS)
-    return whole
-
-
-def _tail_permille(scenarios: Values) -> int:
-    """Return P99.9 over the largest scenario, permille, of the window maximum of one application or of all together.
-
-    Beyond their P90 maxima are taken as exponential (peaks over threshold with shape 0: Coles, An Introduction to
-    Statistical Modeling of Extreme Values, 4.2); the largest factor counts, capped.
-    """
-    count = scenarios.shape[1]
-    reach = math.log(1 / (count + 1) / (1 - TAIL_SHARE))
-    factor = 1.0
-    if reach <= 0:
-        return 1000
-    for group in (*scenarios, scenarios.sum(axis=0)):
-        maxima = np.sort(group.max(axis=1))
-        high = float(conformal(maxima, 0.9))
-        beyond = maxima[maxima > high]
-        if beyond.size:
-            factor = max(factor, 1 + reach * float((beyond - high).mean()) / float(maxima[-1]))
-    return 1000 + math.ceil(round(1000 * (min(factor, TAIL_CAP) - 1), 3))
+    return whole(spread[:, None] * path)
 
 
 def _application(
@@ -182,8 +152,8 @@ def _application(
     # 0 where nothing was measured at all: then all is borrowed.
     last = np.nan_to_num(last)
     peak = math.ceil(round(float(last if np.isnan(recent) else floor), DECIMALS))
-    steps = _quantiles(series.now, tail_permille)
-    window = _quantiles(series.now[:, horizon.window_first :].max(axis=1)[:, None], tail_permille)
+    steps = quantiles(series.now, tail_permille)
+    window = quantiles(series.now[:, horizon.window_first :].max(axis=1)[:, None], tail_permille)
     effect, fitted = fit.effects[row], fit.series[row]
     fell = not np.isnan(recent) and round(float(recent), DECIMALS) < math.floor(round(series.least_recent, DECIMALS))
     first = max(horizon.length - horizon.lead, 0)
@@ -203,22 +173,10 @@ def _application(
         window_p90_mbps=max(window[1][0], peak),
         window_p99_mbps=max(window[2][0], peak),
         recent_peak_mbps=peak,
-        last_mbps=int(_whole(last)),
+        last_mbps=int(whole(last)),
         unexplained_fall=fell or held,
         coverage_permille=fitted.judged.coverage_permille if fitted else 0,
         calibrated=fitted is not None and fitted.judged.calibrated and not risen,
         incidents=saturation(history, row, (first, horizon.length)) + ((FELL, *said) if fell and not held else said),
         event_effects=effect.texts(horizon.length, horizon.length + horizon.steps),
     )
-
-
-def _quantiles(values: Values, tail_permille: int) -> tuple[tuple[int, ...], ...]:
-    """Return P50, P90 and P99 of every column of whole numbers; beyond what they can show, times the tail factor."""
-    ordered = np.sort(values, axis=0).T
-    found = []
-    for share in (0.5, 0.9, 0.99):
-        quantile = conformal(ordered, share).astype(np.int64)
-        if math.ceil(round(share * (ordered.shape[-1] + 1), 9)) > ordered.shape[-1]:
-            quantile = np.minimum(-(-quantile * tail_permille // 1000), MAX_MBPS)
-        found.append(tuple(int(q) for q in quantile))
-    return tuple(found)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from ecm.model.base import Frozen, Name, Text, UtcTime, canonical_json, digest_bytes
-from ecm.model.forecast import ApplicationForecast
+from ecm.model.forecast import ApplicationForecast, VpnForecast
 
 
 def _readonly(values: object) -> npt.NDArray[np.float64]:
@@ -126,6 +126,8 @@ class Forecast(Frozen):
     """First step of the sizing window [now + lead, now + lead + hold]; the window reaches to the last step."""
     applications: tuple[ApplicationForecast, ...]
     """Sorted by application; the first axis of `scenarios`."""
+    vpns: tuple[VpnForecast, ...] = ()
+    """Sorted by VPN: the sums of their applications."""
     scenarios: Array
     """(applications, scenarios, steps), Mbit/s, whole numbers, none negative."""
     earlier: Array

@@ -9,6 +9,25 @@ from pydantic import Field
 from ecm.model.base import Frozen, Mbps, Name, Text
 
 
+class VpnForecast(Frozen):
+    """Forecast of what the applications of a VPN ask for together: quantiles of their sum, whole Mbit/s."""
+
+    vpn: Name
+    applications: tuple[Name, ...]
+    """Sorted."""
+    p50_mbps: tuple[Mbps, ...]
+    p90_mbps: tuple[Mbps, ...]
+    p99_mbps: tuple[Mbps, ...]
+    """Per step of the forecast's grid."""
+    window_p50_mbps: Mbps
+    window_p90_mbps: Mbps
+    window_p99_mbps: Mbps
+    """Of the maximum over the sizing window, with the reactive floor."""
+    recent_peak_mbps: Mbps
+    """The reactive floor: the applications' highest loads of the last lead time together."""
+    last_mbps: Mbps
+
+
 class ApplicationForecast(Frozen):
     """Forecast of one application, rounded to whole Mbit/s: what a plan keeps of it."""
 

@@ -26,7 +26,7 @@ from ecm.model.base import (
 )
 from ecm.model.catalog import AmiId, Architecture
 from ecm.model.fleet import PortRange, Role, Tenancy, WayIn
-from ecm.model.forecast import ApplicationForecast
+from ecm.model.forecast import ApplicationForecast, VpnForecast
 from ecm.model.refusal import Because
 from ecm.model.sizing import Load
 
@@ -367,6 +367,8 @@ class Plan(Frozen):
     desired: Desired
     configs: tuple[ConfigDigest, ...]
     forecasts: tuple[ApplicationForecast, ...]
+    vpn_forecasts: tuple[VpnForecast, ...] = ()
+    """Sorted by VPN: what its applications ask for together."""
     max_utilisation_permille: Permille
     tiers: tuple[TierEvidence, ...]
     applications: tuple[ApplicationEvidence, ...]

@@ -211,6 +211,7 @@ class _Study:
             desired=desired,
             configs=configs,
             forecasts=self.predicted.applications,
+            vpn_forecasts=self.predicted.vpns,
             max_utilisation_permille=intent.limits.max_utilisation_permille,
             tiers=plan.tier_evidence(desired, self.previous, sizings, intent.catalog, self._images(desired)),
             applications=plan.application_evidence(desired, self.previous, self.profiles, _refusals(assignments)),

@@ -17,7 +17,7 @@ class UnknownSubject(LookupError):  # noqa: N818 - reads as what it reports
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything that decided one slot, tier, chain or application."""
+    """Everything that decided one slot, tier, chain, VPN or application."""
 
     subject: str
     numbers: tuple[Because, ...]
@@ -25,9 +25,9 @@ class Explanation:
 
 
 def explain(plan: Plan, subject: str) -> tuple[Explanation, ...]:
-    """Return the explanation of each thing called `subject`: a slot id, or the name of a tier, chain or application.
+    """Return the explanation of each thing called `subject`: a slot id, or a tier, chain, VPN or application by name.
 
-    `tier NAME` (or chain, application, slot) says which where two share a name. UnknownSubject when there is none.
+    `tier NAME` (or chain, VPN, application, slot) says which where two share a name. UnknownSubject when there is none.
     """
     kind, _, name = subject.strip().rpartition(" ")
     found = [make(plan, name) for word, names, make in _kinds(plan) if name in names and kind in ("", word)]
@@ -35,7 +35,7 @@ def explain(plan: Plan, subject: str) -> tuple[Explanation, ...]:
         known = sorted({known for _, names, _ in _kinds(plan) for known in names})
         close = difflib.get_close_matches(name, known, n=3) or known[:8]
         raise UnknownSubject(
-            f"plan {plan.serial} has no slot, tier, chain or application {subject!r}; it has: {', '.join(close)}"
+            f"plan {plan.serial} has no slot, tier, chain, VPN or application {subject!r}; it has: {', '.join(close)}"
         )
     return tuple(found)
 
@@ -45,6 +45,7 @@ def _kinds(plan: Plan) -> Iterator[tuple[str, set[str], Callable[[Plan, str], Ex
     yield "slot", {s.id for t in desired.tiers for s in t.slots}, _slot
     yield "tier", {t.id for t in desired.tiers}, _tier
     yield "chain", {c.id for c in desired.chains}, _chain
+    yield "VPN", {v.vpn for v in plan.vpn_forecasts}, _vpn
     yield "application", {a.application for a in desired.applications}, _application
 
 
@@ -153,6 +154,19 @@ def _chain_numbers(plan: Plan, chain: ChainPlan) -> Iterator[Because]:
         yield Because(
             subject=f"chain {chain.id}", number=number, value=value, unit=unit, constraint=constraint, detail=detail
         )
+
+
+def _vpn(plan: Plan, name: str) -> Explanation:
+    total = next(v for v in plan.vpn_forecasts if v.vpn == name)
+    parts = [f for f in plan.forecasts if f.vpn == name]
+    alone = sum(f.window_p99_mbps for f in parts)
+    window = f"P50 {total.window_p50_mbps}, P90 {total.window_p90_mbps}, P99 {total.window_p99_mbps}"
+    notes = (
+        f"its applications: {', '.join(total.applications)}",
+        f"forecast of their sum: {window} Mbit/s; last {total.last_mbps}",
+        f"the P99 of each alone add up to {alone} Mbit/s: peaks that they do not have in common are not paid for twice",
+    )
+    return Explanation(f"VPN {name}", (), notes)
 
 
 def _application(plan: Plan, name: str) -> Explanation:

@@ -118,7 +118,7 @@ def applications(plan: Plan) -> list[str]:
 
 
 def forecasts(plan: Plan) -> list[str]:
-    """The forecast of each application."""
+    """The forecast of each application, and of each VPN with more than one."""
     rows = [
         (
             f.application,
@@ -132,6 +132,21 @@ def forecasts(plan: Plan) -> list[str]:
             plain("; ".join([*f.incidents, *f.event_effects])) or "none",
         )
         for f in plan.forecasts
+    ]
+    rows += [
+        (
+            f"VPN {v.vpn}",
+            f"the sum of its {len(v.applications)}",
+            v.last_mbps,
+            v.window_p50_mbps,
+            v.window_p90_mbps,
+            v.window_p99_mbps,
+            v.recent_peak_mbps,
+            "",
+            "",
+        )
+        for v in plan.vpn_forecasts
+        if len(v.applications) > 1
     ]
     header = (
         *("Application", "Model", "Last", "Window P50", "P90", "P99", "Recent peak"),

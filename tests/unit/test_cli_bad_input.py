@@ -137,7 +137,8 @@ def test_plans_that_do_not_exist(project: Project) -> None:
     refused(project, project.run("approve", "--offline"), Code.ERROR, "no plan of stack 'dev' yet", "ecm plan")
     planned(project)
     refused(project, project.run("approve", "sha256:" + "0" * 64, "--offline"), Code.ERROR, "no plan sha256:0000")
-    refused(project, project.run("explain", "nowhere"), Code.ERROR, "no slot, tier, chain or application 'nowhere'")
+    said = "no slot, tier, chain, VPN or application 'nowhere'"
+    refused(project, project.run("explain", "nowhere"), Code.ERROR, said)
 
 
 def test_an_expired_plan(project: Project) -> None:

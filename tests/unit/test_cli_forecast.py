@@ -24,7 +24,9 @@ def test_chart_and_table(project: Project) -> None:
     code, out, _ = forecast(project)
     assert code == Code.DONE
     assert out.count("┤ ") + out.count("┤⠒") + out.count("┤⠤") >= 2
-    assert out.count("sizing window ├") == 2
+    # Two applications and, first, the VPN that both are in.
+    assert out.count("sizing window ├") == 3
+    assert out.startswith("VPN ")
     assert "\x1b" not in out
     header = next(line for line in out.splitlines() if line.startswith("application"))
     assert header.split() == [
@@ -98,6 +100,23 @@ def test_one_application(project: Project) -> None:
     code, _, err = forecast(project, "--application", "wbe")
     assert code == Code.USAGE
     assert "--application wbe: not known; there is: desktop, web" in err
+
+
+def test_one_vpn(project: Project) -> None:
+    whole = project.json("forecast", "--telemetry", str(project.load), "--as-of", AS_OF)
+    (total,) = whole["vpns"]
+    assert total["applications"] == [a["application"] for a in whole["applications"]]
+    assert total["last_mbps"] == sum(a["last_mbps"] for a in whole["applications"])
+    assert total["window_p99_mbps"] <= sum(a["window_p99_mbps"] for a in whole["applications"])
+    _, out, _ = forecast(project, "--vpn", total["vpn"])
+    row = next(line for line in out.splitlines() if line.startswith(f"VPN {total['vpn']} "))
+    assert row.split()[-5:] == [
+        str(total[k])
+        for k in ("last_mbps", "recent_peak_mbps", "window_p50_mbps", "window_p90_mbps", "window_p99_mbps")
+    ]
+    code, _, err = forecast(project, "--vpn", "cropo")
+    assert code == Code.USAGE
+    assert f"--vpn cropo: not known; there is: {total['vpn']}" in err
 
 
 def test_pictures(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -72,6 +72,10 @@ def test_grid_window_and_numbers():
         assert item.window_p50_mbps <= item.window_p90_mbps <= item.window_p99_mbps
         assert all(a <= b <= c for a, b, c in zip(item.p50_mbps, item.p90_mbps, item.p99_mbps, strict=True))
         assert len(item.p50_mbps) == 10
+    (total,) = forecast.vpns
+    maxima = np.sort(window_maxima(forecast, [0, 1]))
+    assert total.window_p90_mbps == max(maxima[int(np.ceil(0.9 * (len(maxima) + 1))) - 1], total.recent_peak_mbps)
+    assert total.recent_peak_mbps == sum(a.recent_peak_mbps for a in forecast.applications)
 
 
 def test_the_quantile_of_the_window_maximum_is_above_those_of_its_steps():

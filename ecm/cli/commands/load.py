@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -14,15 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm import files
-from ecm.charts.panel import Panel, outlook_panels, panels
+from ecm.charts.panel import Panel, outlook_panels, panels, vpn_panels
 from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.tables import telemetry_table
-from ecm.model.demand import Forecast, Severity
-from ecm.model.forecast import ApplicationForecast
+from ecm.model.demand import DemandHistory, Forecast, Severity
 
 if TYPE_CHECKING:
     from ecm.cli.deciding import Inputs
@@ -35,6 +33,7 @@ _EXAMPLES: Final = """
 Example:
   ecm forecast --stack prod --telemetry load.parquet
   ecm forecast --stack prod --telemetry load.parquet --application desktop --plot desktop.svg
+  ecm forecast --stack prod --vpn corp
   ecm forecast --stack prod --as-of 2026-11-18T12:00Z --json
   ecm forecast --stack prod --hours 48 --plot outlook.png
 """
@@ -54,11 +53,14 @@ def register(app: typer.Typer) -> None:
 
 def forecast(  # noqa: PLR0913 - one option for each thing that may be asked
     ctx: typer.Context,
-    telemetry: Telemetry = None,
     *,
+    telemetry: Telemetry = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Forecast as at this time.")] = None,
     application: Annotated[
         list[str] | None, typer.Option("--application", help="Only this application; may be repeated.")
+    ] = None,
+    vpn: Annotated[
+        list[str] | None, typer.Option("--vpn", help="Only this VPN and its applications; may be repeated.")
     ] = None,
     hours: Annotated[
         int | None,
@@ -66,9 +68,10 @@ def forecast(  # noqa: PLR0913 - one option for each thing that may be asked
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write a picture: FILE.png or FILE.svg.")] = None,
 ) -> None:
-    """Forecast the load of each application: quantiles of each step, and of the maximum over the sizing window.
+    """Forecast the load of each application and VPN: quantiles of each step, and of the maximum over the sizing window.
 
-    With --hours: quantiles of each step up to two days ahead, without the window; nothing is sized on them.
+    A VPN's quantiles are those of the sum of its applications, not the sum of theirs. With --hours: quantiles of each
+    step of each application up to two days ahead, without the window; nothing is sized on them.
     """
     session: Session = ctx.obj
     moment = parse_time(as_of)
@@ -76,59 +79,67 @@ def forecast(  # noqa: PLR0913 - one option for each thing that may be asked
     from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
 
     inputs = deciding.read_inputs(session, telemetry)
-    chosen = _chosen(application or [], inputs.history.applications)
-    made = _window(session, inputs, moment) if hours is None else _outlook(session, inputs, (moment, hours))
-    shown = tuple(p for p in made.panels if p.title in chosen)
+    chosen = _chosen((application or [], vpn or []), inputs.history)
+    if hours is None:
+        made = _window(session, inputs, (moment, chosen))
+    else:
+        made = _outlook(session, inputs, (moment, hours), chosen)
     if plot is not None and suffix is not None:
-        write_picture(plot, suffix, shown, f"stack {session.stack}: load and its forecast")
+        write_picture(plot, suffix, made.panels, f"stack {session.stack}: load and its forecast")
     if session.as_json:
-        session.emit(made.data(chosen))
+        session.emit(made.data)
         return
-    _charts(session, shown)
-    made.table(session.out, chosen)
+    _charts(session, made.panels)
+    made.table(session.out)
     if plot is not None:
         session.out.print(f"wrote {plot}", markup=False)
 
 
 class _Made(NamedTuple):
-    """A forecast in the forms that are asked for, of chosen applications."""
+    """A forecast of the chosen applications in the forms that are asked for."""
 
     panels: tuple[Panel, ...]
-    data: Callable[[frozenset[str]], dict[str, Any]]
-    table: Callable[[Console, frozenset[str]], None]
+    data: dict[str, Any]
+    table: Callable[[Console], None]
 
 
-def _window(session: Session, inputs: Inputs, moment: datetime) -> _Made:
+def _window(session: Session, inputs: Inputs, asked: tuple[datetime, frozenset[str]]) -> _Made:
     from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
 
+    moment, chosen = asked
     with session.err.status("forecast"):
         whole = deciding.predictor(inputs, session.store()).at(moment)
+    made = whole.model_copy(
+        update={
+            "applications": tuple(a for a in whole.applications if a.application in chosen),
+            "vpns": tuple(v for v in whole.vpns if chosen.issuperset(v.applications)),
+        }
+    )
+    events = inputs.intent.fleet.events
+    shown = (*vpn_panels(made, inputs.history, events), *panels(made, inputs.history, events))
+    data = made.model_dump(mode="json", exclude={"scenarios", "earlier"})
+    return _Made(shown, data, lambda out: forecast_table(out, made))
 
-    def mine(chosen: frozenset[str]) -> tuple[ApplicationForecast, ...]:
-        return tuple(a for a in whole.applications if a.application in chosen)
 
-    def data(chosen: frozenset[str]) -> dict[str, Any]:
-        one = whole.model_dump(mode="json", exclude={"scenarios", "earlier"})
-        return one | {"applications": [a.model_dump(mode="json") for a in mine(chosen)]}
-
-    shown = panels(whole, inputs.history, inputs.intent.fleet.events)
-    return _Made(shown, data, lambda out, chosen: forecast_table(out, whole, mine(chosen)))
-
-
-def _outlook(session: Session, inputs: Inputs, ahead: tuple[datetime, int]) -> _Made:
+def _outlook(session: Session, inputs: Inputs, ahead: tuple[datetime, int], chosen: frozenset[str]) -> _Made:
     from ecm.cli import outlooks  # noqa: PLC0415 - loads the scientific libraries
 
     made = outlooks.make(session, inputs, *ahead)
-    shown = outlook_panels(made, inputs.history, inputs.intent.fleet.events)
-    return _Made(shown, partial(outlooks.data, made), partial(outlooks.table, made))
+    shown = tuple(p for p in outlook_panels(made, inputs.history, inputs.intent.fleet.events) if p.title in chosen)
+    return _Made(shown, outlooks.data(made, chosen), lambda out: outlooks.table(made, out, chosen))
 
 
-def _chosen(wanted: list[str], known: tuple[str, ...]) -> frozenset[str]:
-    """Return the applications to show; CommandError when one is not in the telemetry."""
-    absent = [name for name in wanted if name not in known]
-    if absent:
-        raise CommandError(f"--application {absent[0]}: not known; there is: {', '.join(known)}", Code.USAGE)
-    return frozenset(wanted or known)
+def _chosen(wanted: tuple[list[str], list[str]], history: DemandHistory) -> frozenset[str]:
+    """Return the applications to show of those named and of the VPNs named; CommandError when one is not known."""
+    for option, names, known in zip(
+        ("--application", "--vpn"), wanted, (history.applications, sorted(set(history.vpns))), strict=True
+    ):
+        absent = [name for name in names if name not in known]
+        if absent:
+            raise CommandError(f"{option} {absent[0]}: not known; there is: {', '.join(known)}", Code.USAGE)
+    applications, vpns = wanted
+    of_vpns = [a for a, v in zip(history.applications, history.vpns, strict=True) if v in vpns]
+    return frozenset([*applications, *of_vpns] or history.applications)
 
 
 def picture_suffix(path: Path) -> str:
@@ -152,38 +163,40 @@ def write_picture(path: Path, suffix: str, shown: Sequence[Panel], title: str) -
 
     if len(shown) > MOST_PANELS:
         raise CommandError(
-            f"--plot: {len(shown)} applications do not fit in one picture, {MOST_PANELS} do; "
-            "choose with --application NAME",
+            f"--plot: {len(shown)} panels do not fit in one picture, {MOST_PANELS} do; choose with --application NAME",
             Code.USAGE,
         )
     files.write(path, band(shown, Form(suffix), title=title))
 
 
 def _charts(session: Session, shown: Sequence[Panel]) -> None:
-    """Print a chart for each of the first applications."""
+    """Print the first charts, VPNs before applications."""
     out = session.out
     for panel in shown[:_CHARTS]:
         for line in chart(panel, out.width):
             out.print(line, no_wrap=True, soft_wrap=True)
         out.print()
     if len(shown) > _CHARTS:
-        session.note(f"charts of the first {_CHARTS} of {len(shown)} applications; --application NAME shows another")
+        session.note(f"the first {_CHARTS} of {len(shown)} charts; --application NAME or --vpn NAME shows another")
 
 
-def forecast_table(out: Console, whole: Forecast, made: Sequence[ApplicationForecast]) -> None:
-    """Print what was forecast of each application; loads in Mbit/s."""
-    minutes = whole.interval_min
-    out.print(f"from {whole.start:%Y-%m-%d %H:%M} UTC, {minutes} min a step; the sizing window starts at step "
-              f"{whole.window_first_step + 1}; loads in Mbit/s", markup=False)  # fmt: skip
+def forecast_table(out: Console, made: Forecast) -> None:
+    """Print what was forecast of each application, and of each VPN with more than one; loads in Mbit/s."""
+    minutes = made.interval_min
+    out.print(f"from {made.start:%Y-%m-%d %H:%M} UTC, {minutes} min a step; the sizing window starts at step "
+              f"{made.window_first_step + 1}; loads in Mbit/s", markup=False)  # fmt: skip
     table = Table(box=None, pad_edge=False, header_style="bold")
     words = ("application", "model", "coverage")
     for column in ("application", "model", "now", "recent peak", "window P50", "P90", "P99", "coverage"):
         table.add_column(column, justify="left" if column in words else "right")
-    for a in made:
+    for v in (v for v in made.vpns if len(v.applications) > 1):
+        figures = (v.last_mbps, v.recent_peak_mbps, v.window_p50_mbps, v.window_p90_mbps, v.window_p99_mbps)
+        table.add_row(f"VPN {v.vpn}", f"sum of {len(v.applications)}", *map(str, figures), "", style="bold")
+    for a in made.applications:
         window = (a.last_mbps, a.recent_peak_mbps, a.window_p50_mbps, a.window_p90_mbps, a.window_p99_mbps)
         table.add_row(a.application, a.model, *map(str, window), f"{a.coverage_permille / 10:g} % within P90")
     out.print(table)
-    for a in made:
+    for a in made.applications:
         for text in (*a.incidents, *a.event_effects):
             out.print(f"  {a.application}: {text}", markup=False)
 
