@@ -90,10 +90,9 @@ def test_any_mixture_gives_a_sane_forecast_or_a_refusal(history, late, window):
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_any_mixture_is_planned_or_refused(history):
-    intent = an_intent(tuple(Wanted(PROFILE) for _ in NAMES))
-    qos = intent.qos.model_copy(update={"profiles": (PROFILE,)})
+    intent = an_intent(tuple(Wanted(PROFILE.model_copy(update={"id": f"p-{n}"})) for n in range(len(NAMES))))
     world = World(as_of=history.end, templates=ROOT / "templates")
-    outcome = refused_or(lambda: decide(intent.model_copy(update={"qos": qos}), history, world))
+    outcome = refused_or(lambda: decide(intent, history, world))
     if outcome is None:
         return
     if outcome.plan is None:
