@@ -12,7 +12,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm.backtest import Rules, Trace, hours_at_equal_violations
+from ecm.pipeline.alone import Alone, alone
 from ecm.pipeline.replay import Question
 from ecm.pipeline.trial import OURS, QUANTILE, QUANTILES, Trial, policy_names, trial
 from ecm.telemetry import read_trace
@@ -43,6 +44,7 @@ class Measured:
     trial: Trial
     ours_s: float
     all_s: float
+    models: tuple[Alone, ...] = ()
 
 
 def main() -> int:
@@ -58,15 +60,15 @@ def main() -> int:
         return 0
     found = {}
     for name in names:
-        measured = measure(FOLDER / TRACES[name])
+        measured = measure(FOLDER / TRACES[name], models=not asked.quick)
         show(name, measured)
         found[name] = figures(measured)
     print(json.dumps(found))
     return 0
 
 
-def measure(file: Path) -> Measured:
-    """Return the trial of one trace."""
+def measure(file: Path, *, models: bool) -> Measured:
+    """Return the trial of one trace, and of each of its `models` alone."""
     read = read_trace(file)
     trace = Trace(file.stem, read.start, read.step_min, read.values)
     first = trace.rows * 2 // 3
@@ -76,7 +78,9 @@ def measure(file: Path) -> Measured:
     trial(Question(trace, question.rules, first, (QUANTILE,)), ())
     ours_s = time.perf_counter() - began
     made = trial(question, [p for p in policy_names() if p != OURS])
-    return Measured(made, ours_s, time.perf_counter() - began - ours_s)
+    all_s = time.perf_counter() - began - ours_s
+    listed = alone(replace(question, quantiles=(QUANTILE,)), made.replay, time.perf_counter) if models else ()
+    return Measured(made, ours_s, all_s, listed)
 
 
 def figures(measured: Measured) -> dict[str, Any]:
@@ -101,7 +105,23 @@ def figures(measured: Measured) -> dict[str, Any]:
             }
             for c in made.coverage
         },
+        "models": {m.model: _alone(m) for m in measured.models},
         "seconds": {"decisions": made.span.rows, "ecm": round(measured.ours_s, 1), "all": round(measured.all_s, 1)},
+    }
+
+
+def _alone(one: Alone) -> dict[str, Any] | str:
+    """Return the figures of one model alone."""
+    if one.score is None:
+        return "not installed"
+    return {
+        "pinball": _number(one.loss),
+        "within_p99": _number(one.within),
+        "violated_pct": round(100 * one.score.violated_share, 4),
+        "instance_hours": round(one.score.node_hours, 1),
+        "selected": _number(one.selected),
+        "fit_s": _number(one.fit_s),
+        "update_ms": _number(one.update_ms),
     }
 
 
@@ -117,6 +137,26 @@ def _changes(made: Trial) -> float | None:
     if not as_good:
         return None
     return round(ours.node_changes / min(as_good, key=lambda s: s.node_hours).node_changes, 3)
+
+
+def _models(rows: tuple[Alone, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("model alone", "pinball", "within P99", "violated", "node-hours", "selected", "fit s"):
+        table.add_column(column, justify="left" if column == "model alone" else "right")
+    for one in rows:
+        if one.score is None:
+            table.add_row(one.model, "not installed")
+            continue
+        table.add_row(
+            one.model,
+            f"{one.loss:.4g}",
+            f"{100 * one.within:.2f} %",
+            f"{100 * one.score.violated_share:.3f} %",
+            f"{one.score.node_hours:.0f}",
+            f"{100 * one.selected:.0f} %",
+            f"{one.fit_s:.2f}",
+        )
+    return table
 
 
 def show(name: str, measured: Measured) -> None:
@@ -140,6 +180,8 @@ def show(name: str, measured: Measured) -> None:
             f"{hours:.2f} x",
         )
     out.print(table)
+    if measured.models:
+        out.print(_models(measured.models))
     for c in made.coverage:
         out.print(
             f"above P{100 * c.quantile:g}: {100 * c.overall.share:.2f} % "

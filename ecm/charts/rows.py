@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One forecasting model on one trace."""
+    """One forecasting model on one trace, alone; a model that is not installed has no figures."""
 
     model: str
     trace: str
@@ -87,6 +87,12 @@ class ModelRow:
     share_of_selections: float
     pinball_window: float
     """Mean pinball loss of the window maximum at the planning quantile, in the unit of the trace."""
+    within_p99: float | None = None
+    """Share of the windows whose maximum stayed within P99."""
+    violation_min: float | None = None
+    instance_hours: float | None = None
+    """Of its own decisions."""
+    installed: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-from ecm.charts.rows import Backtest, PolicyRow
+from ecm.charts.rows import Backtest, ModelRow, PolicyRow
 from ecm.charts.style import clean
 
 DASH = "-"
@@ -116,19 +116,27 @@ def _hours(report: Backtest) -> Table:
 
 
 def _models(report: Backtest) -> Table:
-    rows = tuple(
-        (
-            m.model,
-            m.trace,
-            figure(m.fit_s),
-            figure(m.update_ms),
-            share(m.share_of_selections, 1),
-            figure(m.pinball_window),
-        )
-        for m in report.models
+    header = (
+        "model", "trace", "pinball loss of the window maximum", "within P99", "violated min", "instance-hours",
+        "selected", "fit s", "update ms",
+    )  # fmt: skip
+    rows = tuple(_model(row) for row in report.models)
+    note = "Each alone decides at most the last 4,032 times; selected: its share of all decisions."
+    return Table("Models", header, rows, words=2, note=note)
+
+
+def _model(row: ModelRow) -> tuple[str, ...]:
+    return (
+        row.model if row.installed else f"{row.model} (not installed)",
+        row.trace,
+        figure(row.pinball_window, 3),
+        share(row.within_p99),
+        figure(row.violation_min, 0),
+        figure(row.instance_hours, 0),
+        share(row.share_of_selections, 1),
+        figure(row.fit_s),
+        figure(row.update_ms),
     )
-    header = ("model", "trace", "fit s", "update ms", "selected", "pinball loss of the window maximum")
-    return Table("Models", header, rows, words=2)
 
 
 def _curves(report: Backtest) -> Table:

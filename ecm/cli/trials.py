@@ -20,6 +20,7 @@ from ecm.cli.exits import Code, CommandError
 from ecm.intent import load_events
 from ecm.model.base import digest_bytes
 from ecm.model.fleet import Event
+from ecm.pipeline.alone import Alone
 from ecm.pipeline.replay import Question
 from ecm.pipeline.trial import QUANTILES, Trial
 from ecm.telemetry import PlainTrace, read_trace
@@ -144,6 +145,25 @@ def report_rows(made: Trial, asked: Asked, models: tuple[ModelRow, ...] = ()) ->
         replay=_replay(made),
         settings=_settings(made, asked),
         inputs=((asked.file.name, digest_bytes(asked.file.read_bytes())),),
+    )
+
+
+def model_rows(trace: str, found: tuple[Alone, ...]) -> tuple[ModelRow, ...]:
+    """Return what a report says of each model."""
+    return tuple(
+        ModelRow(
+            model=one.model,
+            trace=trace,
+            fit_s=one.fit_s,
+            update_ms=one.update_ms,
+            share_of_selections=one.selected,
+            pinball_window=one.loss,
+            within_p99=one.within,
+            violation_min=one.score.violated_min if one.score else None,
+            instance_hours=one.score.node_hours if one.score else None,
+            installed=one.installed,
+        )
+        for one in found
     )
 
 

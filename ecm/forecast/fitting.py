@@ -20,7 +20,7 @@ from ecm.forecast.horizon import ERROR_DAYS, Horizon
 from ecm.forecast.incidents import Grid, Incidents
 from ecm.forecast.keeping import Judged, fit_key, packed, unpacked
 from ecm.forecast.learnt import PanelPaths, refits
-from ecm.forecast.models import Model, candidates
+from ecm.forecast.models import DEFAULT, Model, Tried, candidates
 from ecm.forecast.recognising import recognise
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
 from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
@@ -93,7 +93,9 @@ class Fit:
     """What spares the next run until the next refit most of the work; None where there is nothing to keep."""
 
 
-def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | None = None) -> Fit:
+def fit(
+    history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | None = None, tried: Tried = DEFAULT
+) -> Fit:
     """Fit every series on the steps before `horizon.fitted` and forecast from every step up to the next refit.
 
     A forecast uses what was measured before it alone; models, error scales and effects of events come from before the
@@ -109,7 +111,7 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | No
     count = len(past) or MIN_SCENARIOS
     if not len(past):
         return Fit(horizon, first, (None,) * len(learnt), learnt, count, {})
-    key = fit_key(history, fleet, horizon, tuple(m.name for m in candidates(horizon.season, len(learnt))))
+    key = fit_key(history, fleet, horizon, tuple(m.name for m in candidates(horizon.season, len(learnt), tried)))
     known = unpacked(kept, key) if kept is not None else None
     befell = _incidents(history, horizon, learnt, end)
     seen = lifted(_without(history, befell))
@@ -118,7 +120,8 @@ def fit(history: DemandHistory, fleet: Fleet, horizon: Horizon, kept: bytes | No
         for row, of in enumerate(causes)
     )
     lent = complete(seen, fleet, horizon, learnt)
-    study = _Study(seen, fleet, horizon, learnt, lent, past if known is None else past[:0], np.arange(first, end))
+    began = past if known is None else past[:0]
+    study = _Study(seen, fleet, horizon, learnt, lent, began, np.arange(first, end), tried)
     thin = study.thin(len(past))
     series = tuple(one for part in study.parts() for one in study.fit(part, thin, known))
     if known is None:
@@ -175,10 +178,11 @@ class _Study:
     lent: Lent
     past: Steps
     present: Steps
+    tried: Tried
 
     @property
     def known(self) -> tuple[Model, ...]:
-        return candidates(self.horizon.season, len(self.effects))
+        return candidates(self.horizon.season, len(self.effects), self.tried)
 
     @property
     def origins(self) -> Steps:

@@ -14,6 +14,7 @@ from ecm.forecast.bounds import least_demand, saturation
 from ecm.forecast.errors import ForecastError
 from ecm.forecast.fitting import Fit, Fitted, fit
 from ecm.forecast.horizon import Horizon
+from ecm.forecast.models import DEFAULT, Tried
 from ecm.forecast.panel import held
 from ecm.forecast.totals import totals
 from ecm.forecast.whole import DECIMALS, quantiles, tail_permille, whole
@@ -42,12 +43,19 @@ class Predictor:
     `at` gives what `predict` gives of the history up to that moment.
     """
 
-    def __init__(
-        self, history: DemandHistory, fleet: Fleet, *, lead_min: int, hold_min: int, kept: bytes | None = None
+    def __init__(  # noqa: PLR0913 - what is forecast and how far, what is known already, and by which models
+        self,
+        history: DemandHistory,
+        fleet: Fleet,
+        *,
+        lead_min: int,
+        hold_min: int,
+        kept: bytes | None = None,
+        tried: Tried = DEFAULT,
     ) -> None:
         self._history, self._fleet = history, fleet
         self._lead_min, self._hold_min = lead_min, hold_min
-        self._kept = kept
+        self._kept, self._tried = kept, tried
         self._fit: Fit | None = None
 
     @property
@@ -59,7 +67,7 @@ class Predictor:
         """Return the forecast of a decision at `as_of`; see `predict`."""
         horizon = Horizon.of(self._history, as_of, self._lead_min, self._hold_min)
         if self._fit is None or not _same(self._fit.horizon, horizon):
-            self._fit = fit(self._history, self._fleet, horizon, self._kept)
+            self._fit = fit(self._history, self._fleet, horizon, self._kept, self._tried)
         _require_values(self._history, self._fit, horizon)
         return _forecast(self._history, self._fit, horizon)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ecm.backtest.peers import HORIZON_H, REFRESH_H, HourlyForecasts
 from ecm.backtest.trace import Rules, Trace
-from ecm.forecast import Predictor
+from ecm.forecast import DEFAULT, Predictor, Tried
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Application, Chain, Event, Fleet, Network, Role, Tier, Vpn
 from ecm.model.policy import QosProfile
@@ -42,6 +42,7 @@ class Question:
     events: tuple[Event, ...] = ()
     time_zone: str = "UTC"
     holidays: str | None = None
+    tried: Tried = DEFAULT
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,9 @@ class Replay:
     exceeded: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
     """By permille: (rows with a decision), 1 where the window's maximum came to more than the quantile, NaN where the
     window was not measured."""
+    loss: Loads = field(default_factory=lambda: np.empty(0))
+    """(rows with a decision): pinball loss of the window's maximum at the first planning quantile, in units of the
+    trace; NaN where the window was not measured."""
     models: tuple[tuple[str, int], ...] = ()
     """Decisions by chosen model, most frequent first."""
     effects: tuple[str, ...] = ()
@@ -73,10 +77,11 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     trace, rules = asked.trace, asked.rules
     period = rules.period(trace.step_min)
     times = range(asked.first, trace.rows, period)
-    world = _World(asked, period)
+    world = World(asked, period)
     desired = np.empty((len(asked.quantiles), len(times)), dtype=np.int64)
     current = np.full(len(asked.quantiles), rules.min_nodes)
     exceeded = {level: np.full(len(times), np.nan) for level in LEVELS}
+    loss = np.full(len(times), np.nan)
     models: Counter[str] = Counter()
     effects: dict[str, None] = {}
     incidents: dict[str, str] = {}
@@ -92,6 +97,7 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
         came = world.came(row, forecast)
         for level in LEVELS:
             exceeded[level][index] = np.nan if math.isnan(came) else came > _quantile(forecast, level)
+        loss[index] = _pinball(came, _quantile(forecast, asked.quantiles[0]), asked.quantiles[0]) * world.unit
         models[forecast.applications[0].model] += 1
         effects.update(dict.fromkeys(forecast.applications[0].event_effects))
         for text in forecast.applications[0].incidents:
@@ -102,6 +108,7 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     return Replay(
         desired=np.repeat(desired, period, axis=1)[:, :rows],
         exceeded=exceeded,
+        loss=loss,
         models=tuple(models.most_common()),
         effects=tuple(effects),
         incidents=tuple(incidents.values()),
@@ -109,7 +116,7 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     )
 
 
-class _World:
+class World:
     """The trace as the telemetry of one application on one tier."""
 
     def __init__(self, asked: Question, period: int) -> None:
@@ -121,7 +128,14 @@ class _World:
         self._profiles = {a.id: profile for a in self.fleet.applications}
         self.history = history_of(trace, self._unit)
         step = trace.step_min
-        self._predictor = Predictor(self.history, self.fleet, lead_min=max(rules.boot_min, 1), hold_min=period * step)
+        self._predictor = Predictor(
+            self.history, self.fleet, lead_min=max(rules.boot_min, 1), hold_min=period * step, tried=asked.tried
+        )
+
+    @property
+    def unit(self) -> float:
+        """What one unit of a forecast is in the unit of the trace."""
+        return 1 / self._unit
 
     def forecast(self, row: int) -> Forecast:
         """Return the forecast of a decision at the start of `row`."""
@@ -142,6 +156,12 @@ def _quantile(forecast: Forecast, permille: int) -> float:
     maxima = np.sort(forecast.scenarios[0, :, forecast.window_first_step :].max(axis=1))
     rank = math.ceil(permille * (len(maxima) + 1) / 1000)
     return float(maxima[min(rank, len(maxima)) - 1])
+
+
+def _pinball(came: float, quantile: float, permille: int) -> float:
+    """Return the pinball loss of `quantile`; NaN where nothing came."""
+    short = came - quantile
+    return max(permille * short, (permille - 1000) * short) / 1000
 
 
 def history_of(trace: Trace, unit: float) -> DemandHistory:

@@ -57,7 +57,7 @@ def test_the_verdict_comes_first_then_everything_else() -> None:
     order = [found.text.index(word) for word in ("Backtest of ecm on NASA", "go: 0.07 %", "Policies", "What safety")]
     assert order == sorted(order)
     assert found.tags.count("svg") == 3
-    for cell in ("ecm *", "12,345", "1,234.50", "0.070 %", "1.52", "321", "543", "95.10 %", "0.040", "12.50", "5 min"):
+    for cell in ("ecm *", "12,345", "1,234.50", "0.070 %", "1.52", "321", "543", "95.10 %", "0.040", "12.500", "5 min"):
         assert cell in found.cells, cell
     assert "sha256:" + "0" * 64 in found.cells
 
@@ -123,7 +123,7 @@ def test_what_was_not_measured_is_a_dash() -> None:
         models=(ModelRow("lstm", "NASA", math.nan, math.nan, math.nan, math.nan),),
     )
     found = page(report)
-    assert found.cells.count("-") == 7
+    assert found.cells.count("-") == 10
     assert not {"nan", "inf", "nan %", "None"} & set(found.cells)
 
 

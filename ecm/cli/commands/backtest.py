@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,7 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 
 if TYPE_CHECKING:
-    from ecm.charts.rows import Backtest
+    from ecm.charts.rows import Backtest, ModelRow
     from ecm.charts.verdict import Verdict
     from ecm.pipeline.trial import Trial
 
@@ -119,7 +120,7 @@ def backtest(  # noqa: PLR0913 - one option for each thing that decides the outc
     _note(session, trials.remarks(prepared.source))
     with _progress(session.err) as tell:
         made = trial(prepared.question, [p for p in wanted if p != OURS], level, tell)
-    rows = trials.report_rows(made, asked)
+    rows = trials.report_rows(made, asked, _alone(session, made, level) if report is not None else ())
     said = verdict(rows.policies[0], rows.comparisons, rows.coverage)
     if decisions is not None:
         trials.write_decisions(made, prepared, decisions, time_zone)
@@ -138,6 +139,16 @@ def _require_places(decisions: Path | None, report: Path | None) -> None:
             report.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise files.FileError(report, error) from error
+
+
+def _alone(session: Session, made: Trial, level: int) -> tuple[ModelRow, ...]:
+    """Return a row for each listed model: a dozen more replays, so only for a report."""
+    from ecm.cli import trials  # noqa: PLC0415 - loads the scientific libraries
+    from ecm.pipeline.alone import alone  # noqa: PLC0415
+
+    with _progress(session.err, "models") as tell:
+        found = alone(replace(made.question, quantiles=(level,)), made.replay, perf_counter, tell)
+    return trials.model_rows(made.span.name, found)
 
 
 def _fleet(
@@ -168,6 +179,8 @@ def _show(session: Session, found: tuple[Trial, Backtest, Verdict], report: Path
         return
     session.out.print(f"{said.headline}\n", style="bold", markup=False)
     session.out.print(_table(rows))
+    if rows.models:
+        session.out.print(_models(rows))
     for text in (*said.against, *said.reservations, *said.reasons):
         session.out.print(f"  {text}", markup=False)
     for text in (*made.replay.effects, *made.replay.incidents[:_INCIDENTS]):
@@ -198,6 +211,29 @@ def _table(rows: Backtest) -> Table:
     return table
 
 
+def _models(rows: Backtest) -> Table:
+    from ecm.charts.tables import figure, share  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("\nmodel alone")
+    for name in ("pinball\nloss", "within\nP99", "violated\nmin", "\nnode-hours", "\nselected", "\nfit s"):
+        table.add_column(name, justify="right")
+    for row in rows.models:
+        if not row.installed:
+            table.add_row(row.model, "not installed: pip install 'endpoint-chain-manager[lstm]'")
+            continue
+        table.add_row(
+            row.model,
+            figure(row.pinball_window, 3),
+            share(row.within_p99, 1),
+            figure(row.violation_min, 0),
+            figure(row.instance_hours, 0),
+            share(row.share_of_selections, 0),
+            figure(row.fit_s),
+        )
+    return table
+
+
 def _data(made: Trial, rows: Backtest, said: Verdict) -> dict[str, Any]:
     from ecm.cli.trials import finite  # noqa: PLC0415
 
@@ -216,6 +252,7 @@ def _data(made: Trial, rows: Backtest, said: Verdict) -> dict[str, Any]:
         "policies": plain([asdict(p) for p in rows.policies]),
         "comparisons": plain([asdict(c) for c in rows.comparisons]),
         "coverage": plain([{k: v for k, v in asdict(c).items() if k != "hours"} for c in rows.coverage]),
+        "models": plain([asdict(m) for m in rows.models]),
         "hours_vs_clairvoyant_at_0.1pct": finite(made.hours_ratio_at(0.001)),
         "effects": list(made.replay.effects),
         "incidents": list(made.replay.incidents),
@@ -224,12 +261,12 @@ def _data(made: Trial, rows: Backtest, said: Verdict) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(err: Console) -> Iterator[Callable[[int, int], None]]:
+def _progress(err: Console, what: str = "decisions") -> Iterator[Callable[[int, int], None]]:
     """Yield what is told of decisions made: a bar on a terminal, nothing elsewhere."""
     if not err.is_terminal:
         yield lambda _done, _of: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("decisions", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -2,14 +2,17 @@
 
 A model's module has `RANK` (the lower, the earlier it is preferred when evidence does not decide) and
 `forecaster(season)`, which returns a `PanelForecaster`; one whose forecaster learns parameters may have `REFIT_DAYS`,
-and one that learns from all series together `LEAST_SERIES`, below which it is not tried.
+one that learns from all series together `LEAST_SERIES`, below which it is not tried, and one that needs the packages of
+an extra `EXTRA` and `NEEDS`, by which it is tried where it is asked for and they are installed.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -28,11 +31,35 @@ class Model(NamedTuple):
     forecaster: PanelForecaster
     refit_days: int
     least_series: int
+    extra: str = ""
+    """The extra that brings its packages; empty: it needs none."""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def installed(self) -> bool:
+        """Whether the packages that it needs are there; nothing is imported."""
+        return all(find_spec(package) is not None for package in self.needs)
 
 
-def candidates(season: Season, series: int) -> tuple[Model, ...]:
+@dataclass(frozen=True)
+class Tried:
+    """Which models are tried, by name."""
+
+    also: tuple[str, ...] = ()
+    """Besides those that need no extra."""
+    only: tuple[str, ...] = ()
+    """These alone, however few series there are; empty: all."""
+
+
+DEFAULT: Final = Tried()
+
+
+def candidates(season: Season, series: int, tried: Tried = DEFAULT) -> tuple[Model, ...]:
     """Return the models that are tried on a panel of so many series, in order of preference."""
-    return tuple(m for m in models(season) if m.least_series <= series)
+    if tried.only:
+        return tuple(m for m in models(season) if m.name in tried.only and m.installed)
+    able = [m for m in models(season) if m.least_series <= series]
+    return tuple(m for m in able if not m.extra or (m.name in tried.also and m.installed))
 
 
 @cache
@@ -53,4 +80,5 @@ def _models(season: Season) -> tuple[Model, ...]:
 def _model(module: ModuleType, season: Season) -> Model:
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     refit_days, least = getattr(module, "REFIT_DAYS", REFIT_DAYS), getattr(module, "LEAST_SERIES", 1)
-    return Model(name, module.forecaster(season), refit_days, least)
+    extra, needs = getattr(module, "EXTRA", ""), getattr(module, "NEEDS", ())
+    return Model(name, module.forecaster(season), refit_days, least, extra, needs)
