@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecm import infra, render, store
+from ecm import infra, render, signing, store
 
 ROOT = Path(__file__).resolve().parent
 
@@ -17,11 +17,13 @@ def s3_objects(bucket: str, prefix: str) -> store.Objects:
     return S3Objects(client, bucket, prefix)
 
 
-with infra.refusing(store.StoreError, render.RenderError):
+with infra.refusing(store.StoreError, render.RenderError, signing.SignatureError):
     kept = store.open_store(settings.store, stack=settings.stack, root=ROOT, s3=s3_objects)
     plan = kept.plan(settings.approved)
     infra.check_gate(plan, settings, infra.applied_digest(settings))
     peers = tuple(kept.peers(vpn.peers) for vpn in plan.desired.vpns if vpn.peers is not None)
+    signed = kept.manifest(plan.digest)
+    manifest = signing.open_envelope(signed, settings.signers)
     rendered = render.configs(plan.desired, peers, templates=ROOT / "templates")
-infra.check_rendered(plan, rendered)
-infra.declare(plan, rendered)
+infra.check_rendered(plan, rendered, manifest)
+infra.declare(plan, rendered, infra.Signed(signed.decode(), settings.signers))

@@ -33,12 +33,12 @@ from typing import Any
 
 from benchmarks.bare_program import program, resources, statements
 from benchmarks.fleets import AS_OF, ROOT, history_of, intent_of
-from ecm import intent
+from ecm import intent, signing
 from ecm.engine import MissingPulumi, Outcome, Stack, Toolchain, locate
 from ecm.intent import Intent
 from ecm.model.plan import Plan
 from ecm.pipeline import World, decide
-from ecm.store import open_store
+from ecm.store import Signed, open_store
 from tools.standin.embedded import EmbeddedAws
 
 PROJECT = "endpoint-chain-manager"
@@ -118,8 +118,14 @@ class Bench:
     def ecm(self, plan: Plan) -> Program:
         """Keep `plan` in a store and approve it."""
         store = self._folder / "store"
-        digest = open_store(str(store), stack=plan.stack, root=ROOT).put_plan(plan)
-        approval = {f"{PROJECT}:approvedPlan": digest, f"{PROJECT}:store": str(store)}
+        kept, key = open_store(str(store), stack=plan.stack, root=ROOT), signing.new_key()
+        digest = kept.put_plan(plan)
+        kept.set_manifest(Signed(plan=digest, serial=1), signing.sign_plan(plan, 1, key))
+        approval = {
+            f"{PROJECT}:approvedPlan": digest,
+            f"{PROJECT}:store": str(store),
+            f"{PROJECT}:signers": key.public,
+        }
         return self._program(f"{plan.stack}-ecm", plan, {"main": str(ROOT), **approval})
 
     def bare(self, plan: Plan, state: Mapping[str, Any]) -> Program:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 
+from ecm import signing
 from ecm.model.base import digest_bytes
 from ecm.model.catalog import Architecture
 from ecm.model.fleet import Role, Tenancy, WayIn
@@ -38,6 +39,7 @@ ZONES = ("us-east-1a", "us-east-1b")
 VPC_CIDR = IPv4Network("10.40.0.0/16")
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SHAPE = "c7gn.large"
+SIGNER = signing.new_key()
 AMI = "ami-0123456789abcdef0"
 
 
@@ -228,6 +230,11 @@ def a_plan(desired: Desired | None = None, rendered: Rendered | None = None, **c
         "verdict": Verdict(decision=Decision.AUTOMATIC),
     }
     return Plan(**(values | changes))
+
+
+def a_signature(plan: Plan) -> tuple[bytes, tuple[str, ...]]:
+    """The signed manifest of a plan, and whose signature it is."""
+    return signing.sign_plan(plan, 1, SIGNER), (SIGNER.public,)
 
 
 def an_inputs(**changes) -> Inputs:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
+from ecm.cli.signers import sign_off
 from ecm.cli.standing import Standing
 from ecm.model.plan import Plan
 from ecm.store import EntryKind, Store
@@ -16,7 +17,7 @@ from ecm.store import EntryKind, Store
 def approve_plan(session: Session, store: Store, stands: Standing, what: tuple[str, str, str]) -> Path:
     """Approve `what` = (digest, who, why) and return the configuration file; CommandError when it may not be.
 
-    The journal is written first: an approval that shows in the configuration is always on record.
+    It is signed, then written into the journal: what shows in the configuration is always on record, and nodes take it.
     """
     digest, who, why = what
     chosen = store.plan(digest)
@@ -24,8 +25,9 @@ def approve_plan(session: Session, store: Store, stands: Standing, what: tuple[s
     check_place(chosen, stands)
     if digest != stands.applied:
         check_age(chosen, now())
+    signers = sign_off(session, store, chosen)
     store.record(EntryKind.APPROVED, at=now(), plan=digest, who=who, why=why)
-    return write_approved(session.root, session.stack, digest)
+    return write_approved(session.root, session.stack, digest, signers)
 
 
 def check_verdict(plan: Plan) -> None:

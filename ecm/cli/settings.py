@@ -18,7 +18,10 @@ from ecm.cli.exits import Code, CommandError
 PROJECT: Final = "endpoint-chain-manager"
 APPROVED: Final = f"{PROJECT}:approvedPlan"
 STORE: Final = f"{PROJECT}:store"
+SIGNER: Final = f"{PROJECT}:signer"
+SIGNERS: Final = f"{PROJECT}:signers"
 _DEFAULT_STORE: Final = ".ecm/store"
+_DEFAULT_SIGNER: Final = ".ecm/keys"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class StackSettings:
     store: str
     approved: str | None
     region: str | None
+    signer: str
+    """Where the private key is that signs approved plans: a folder, or secretsmanager:NAME."""
+    signers: tuple[str, ...]
+    """Public keys whose signature nodes accept."""
 
 
 def read_settings(root: Path, stack: str) -> StackSettings:
@@ -42,15 +49,18 @@ def read_settings(root: Path, stack: str) -> StackSettings:
         store=str(config.get(STORE) or _DEFAULT_STORE),
         approved=str(config[APPROVED]) if config.get(APPROVED) else None,
         region=str(config["aws:region"]) if config.get("aws:region") else None,
+        signer=str(config.get(SIGNER) or _DEFAULT_SIGNER),
+        signers=tuple(str(config.get(SIGNERS) or "").split()),
     )
 
 
-def write_approved(root: Path, stack: str, digest: str) -> Path:
-    """Write `digest` as the stack's approved plan, in one step; comments and order stay. Returns the file."""
+def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]) -> Path:
+    """Write `digest` as the approved plan and who may sign, in one step; comments and order stay. Returns the file."""
     path = _path(root, stack)
     document = _load(path)
     config = _config(document, path)
     config[APPROVED] = digest
+    config[SIGNERS] = " ".join(signers)
     document["config"] = config
     text = io.StringIO()
     _yaml().dump(document, text)

@@ -1,5 +1,6 @@
 """The Pulumi side of ECM: the gate, and the declaration of a plan with pulumi-aws. It decides nothing."""
 
+from ecm.infra.config import Signed
 from ecm.infra.gate import (
     GateRefused,
     Settings,
@@ -14,6 +15,7 @@ from ecm.infra.program import declare
 __all__ = [
     "GateRefused",
     "Settings",
+    "Signed",
     "applied_digest",
     "check_gate",
     "check_rendered",

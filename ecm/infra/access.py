@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from ecm.model.base import canonical_json
+from ecm.model.contract import MANIFEST_KEY
 
 METRIC_NAMESPACE = "ECM"
 """CloudWatch namespace of everything that agents measure."""
@@ -79,7 +80,10 @@ class TierGrant:
     def _statements(self, bucket: str, log_group: str, secrets: Sequence[str]) -> list[Statement]:
         prefixes = [f"nodes/{self.tier}", f"vpns/{self.vpn}", *(f"keys/{t}" for t in (self.tier, *self.neighbours))]
         statements = [
-            allow(("s3:GetObject", "s3:GetObjectVersion"), [f"{bucket}/{prefix}/*" for prefix in prefixes]),
+            allow(
+                ("s3:GetObject", "s3:GetObjectVersion"),
+                [f"{bucket}/{MANIFEST_KEY}", *(f"{bucket}/{prefix}/*" for prefix in prefixes)],
+            ),
             allow(SESSION_ACTIONS, ["*"]),
             allow(
                 ("cloudwatch:PutMetricData",),

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import cloudwatch, s3, secretsmanager
 
 from ecm.infra.naming import Labels
-from ecm.model.contract import edge_secret, pair_secret
+from ecm.model.contract import MANIFEST_KEY, edge_secret, pair_secret
 from ecm.model.rendered import ConfigObject
 
 LOG_RETENTION_DAYS = 30
@@ -19,11 +19,20 @@ and the same stack could not be made anew for a week."""
 
 
 @dataclass(frozen=True)
+class Signed:
+    """What makes nodes take the objects: the signed list of all of them, and whose signature they accept."""
+
+    manifest: str
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ConfigSpec:
     """What the nodes read."""
 
     labels: Labels
     objects: tuple[ConfigObject, ...]
+    signed: Signed
     edge_tiers: tuple[str, ...]
     """Ingress tiers: each has one key that all its nodes share."""
     pairs: tuple[tuple[str, str], ...]
@@ -44,8 +53,13 @@ class Config(pulumi.ComponentResource):
         self.bucket = s3.Bucket(
             f"ecm-{spec.labels.stack}-config", force_destroy=True, tags=self._tags("config"), opts=self._opts
         )
-        after = pulumi.ResourceOptions(parent=self, depends_on=self._bucket_settings())
+        closed = self._bucket_settings()
+        after = pulumi.ResourceOptions(parent=self, depends_on=closed)
         self.objects = {o.key: self._object(o, after) for o in spec.objects}
+        # Last, so that a node that reads it finds every object that it names.
+        last = pulumi.ResourceOptions(parent=self, depends_on=[*closed, *self.objects.values()])
+        self._object(ConfigObject(key=MANIFEST_KEY, text=spec.signed.manifest), last)
+        self.signers = " ".join(spec.signed.signers)
         self.log_group = cloudwatch.LogGroup(
             "nodes",
             name=f"/ecm/{spec.labels.stack}/nodes",

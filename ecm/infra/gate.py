@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from ecm.model.manifest import Manifest
 from ecm.model.plan import Plan
 from ecm.model.rendered import Rendered
 
@@ -30,6 +31,8 @@ class Settings:
     """Digest of the approved plan."""
     store: str
     """Folder or S3 URL."""
+    signers: tuple[str, ...] = ()
+    """Public keys whose signature nodes accept."""
 
 
 def settings() -> Settings:
@@ -47,6 +50,7 @@ def settings() -> Settings:
         region=pulumi.Config("aws").require("region"),
         approved=approved,
         store=config.get("store") or ".ecm/store",
+        signers=tuple((config.get("signers") or "").split()),
     )
 
 
@@ -109,10 +113,16 @@ def _basis(plan: Plan, applied: str | None) -> str | None:
     )
 
 
-def check_rendered(plan: Plan, rendered: Rendered) -> None:
-    """Refuse configuration that is not what the plan was reviewed with: templates or peers changed since."""
+def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest) -> None:
+    """Refuse configuration that is not what was reviewed and signed: templates or peers changed since."""
     reviewed = {config.key: config.digest for config in plan.configs}
     now = {config.key: config.digest for config in rendered.objects}
+    signed = {item.key: item.digest for item in manifest.objects}
+    if (manifest.stack, manifest.plan, signed) != (plan.stack, plan.digest, reviewed):
+        raise GateRefused(
+            f"Stack {plan.stack}: what is signed as plan {plan.digest} is another plan's configuration, of "
+            f"{manifest.plan}. Approve the plan again: ecm approve {plan.digest} --stack {plan.stack}"
+        )
     differing = sorted(key for key in reviewed.keys() | now.keys() if reviewed.get(key) != now.get(key))
     if not differing:
         return

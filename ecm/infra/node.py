@@ -10,7 +10,7 @@ from pulumi_aws import ec2, iam
 
 from ecm.infra.access import publish_key
 from ecm.infra.naming import Labels
-from ecm.model.contract import CONFIG_TAG, public_key_key
+from ecm.model.contract import CONFIG_TAG, SIGNERS_TAG, public_key_key
 from ecm.model.fleet import Tenancy
 from ecm.model.plan import Node, Slot
 
@@ -31,6 +31,7 @@ class Ground:
     profile_name: pulumi.Input[str]
     bucket: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
+    signers: str
     ready: Sequence[pulumi.Resource]
     """Routes, endpoints, rules and permissions that a node needs when it boots."""
 
@@ -118,7 +119,7 @@ class VpneNode(pulumi.ComponentResource):
                 delete_on_termination=True,
                 tags=self._tags(),
             ),
-            tags={**self._tags(), CONFIG_TAG: ground.bucket},
+            tags={**self._tags(), CONFIG_TAG: ground.bucket, SIGNERS_TAG: ground.signers},
             # User data acts on the first boot only: another text is for the next generation, and is no reason to stop
             # a running instance.
             opts=pulumi.ResourceOptions(

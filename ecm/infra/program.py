@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import ec2
 
 from ecm.infra.chain import Chain, ChainSpec
-from ecm.infra.config import Config, ConfigSpec
+from ecm.infra.config import Config, ConfigSpec, Signed
 from ecm.infra.entry import Entry, EntrySpec
 from ecm.infra.firewall import EVERY_PORT_BUT_SSH, Ports
 from ecm.infra.naming import Labels, node_key, node_name
@@ -33,18 +33,18 @@ class Declared:
     entries: dict[str, Entry]
 
 
-def declare(plan: Plan, rendered: Rendered) -> None:
+def declare(plan: Plan, rendered: Rendered, signed: Signed) -> None:
     """Declare every resource of `plan` and export the stack's outputs.
 
     Call it with a plan and configuration that `check_gate` and `check_rendered` have let through.
     """
-    export(plan, _declare(plan.desired, rendered))
+    export(plan, _declare(plan.desired, rendered, signed))
 
 
-def _declare(desired: Desired, rendered: Rendered) -> Declared:
+def _declare(desired: Desired, rendered: Rendered, signed: Signed) -> Declared:
     labels = Labels(desired.stack)
     network = Network("network", _network_spec(labels, desired))
-    config = Config("config", _config_spec(labels, desired, rendered))
+    config = Config("config", _config_spec(labels, desired, rendered, signed))
     tiers = {t.id: Tier(t.id, _tier_spec(t, desired, rendered, network, config)) for t in desired.tiers}
     for adjacency in desired.adjacencies:
         tiers[adjacency.upstream].join(tiers[adjacency.downstream], adjacency)
@@ -60,12 +60,13 @@ def _network_spec(labels: Labels, desired: Desired) -> NetworkSpec:
     return NetworkSpec(labels, desired.region, desired.network, destinations, desired.dns_zone)
 
 
-def _config_spec(labels: Labels, desired: Desired, rendered: Rendered) -> ConfigSpec:
+def _config_spec(labels: Labels, desired: Desired, rendered: Rendered, signed: Signed) -> ConfigSpec:
     keyed = {tier.id for tier in desired.tiers if tier.pre_shared_key}
     pairs = ((a.upstream, a.downstream) for a in desired.adjacencies)
     return ConfigSpec(
         labels=labels,
         objects=rendered.objects,
+        signed=signed,
         edge_tiers=tuple(tier.id for tier in desired.tiers if tier.role is Role.INGRESS),
         pairs=tuple(sorted({pair for pair in pairs if not keyed.isdisjoint(pair)})),
     )
@@ -83,6 +84,7 @@ def _tier_spec(tier: TierPlan, desired: Desired, rendered: Rendered, network: Ne
         nodes={(n.slot, n.generation): n for n in rendered.nodes},
         neighbours=_neighbours(tier.id, desired),
         listener_ports=tuple(sorted(ports)),
+        siblings=bool(entries),
         health_cidrs=tuple(sorted(str(s.cidr) for s in health)),
         workloads=_workloads(tier, desired),
     )

@@ -34,6 +34,8 @@ class TierSpec:
     """Tiers before and after this one in any chain."""
     listener_ports: tuple[int, ...]
     """Ports of the entry; ingress tiers only."""
+    siblings: bool
+    """Whether the nodes ask each other for their health; ingress tiers only."""
     health_cidrs: tuple[str, ...]
     """Subnets of the load balancer; ingress tiers only."""
     workloads: tuple[tuple[str, Ports], ...]
@@ -88,6 +90,7 @@ class Tier(pulumi.ComponentResource):
             profile_name=profile.name,
             bucket=config.bucket.bucket,
             bucket_arn=config.bucket.arn,
+            signers=config.signers,
             ready=[*self._spec.network.ready, policy, *rules],
         )
 
@@ -129,6 +132,10 @@ class Tier(pulumi.ComponentResource):
             self.firewall.accept(f"{name}/clients/{port}", Ports.udp(port), Other(cidr=INTERNET), "Tunnels of clients")
         for cidr in spec.health_cidrs:
             self.firewall.accept(f"{name}/health/{cidr}", Ports.tcp(HEALTH_PORT), Other(cidr=cidr), "Health checks")
+        if spec.siblings:
+            own = Other(group=self.security_group.id)
+            self.firewall.accept(f"{name}/siblings", Ports.tcp(HEALTH_PORT), own, "Health of the other nodes")
+            self.firewall.reach(f"{name}/siblings", Ports.tcp(HEALTH_PORT), own, "Health of the other nodes")
         for cidr, ports in spec.workloads:
             self.firewall.accept(
                 f"{name}/workloads/{cidr}/{ports}", ports, Other(cidr=cidr), "Workloads that route here"

@@ -24,7 +24,7 @@ class Manifest(Frozen):
     version: Literal[1] = 1
     stack: Name
     serial: Annotated[int, Field(ge=0)]
-    """The plan's: a node never goes back to a lower one."""
+    """Higher at each approval, in seconds of the epoch: a node never goes back to a lower one."""
     plan: Digest
     objects: tuple[SignedObject, ...]
     """Sorted by key."""

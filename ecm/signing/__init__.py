@@ -1,8 +1,8 @@
 """Signatures of configuration: who approves a plan signs what nodes may take; a node takes nothing else."""
 
 from ecm.signing.envelope import SignatureError, open_envelope, sign
-from ecm.signing.folder import publish
-from ecm.signing.keys import KeyFileError, SigningKey, create_key, load_key, new_key
+from ecm.signing.folder import publish, sign_plan
+from ecm.signing.keys import KeyFileError, SigningKey, create_key, load_key, new_key, read_key
 
 __all__ = [
     "KeyFileError",
@@ -13,5 +13,7 @@ __all__ = [
     "new_key",
     "open_envelope",
     "publish",
+    "read_key",
     "sign",
+    "sign_plan",
 ]

@@ -1,4 +1,4 @@
-"""Signed configuration in a folder, as nodes that read a folder take it: the lab, and tests."""
+"""Signed configuration: of a plan, for the bucket; and whole in a folder, for nodes that read a folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from pathlib import Path
 
 from ecm.model.contract import MANIFEST_KEY
 from ecm.model.manifest import Manifest, SignedObject
+from ecm.model.plan import Plan
 from ecm.model.rendered import ConfigObject
 from ecm.signing.envelope import sign
 from ecm.signing.keys import SigningKey
+
+
+def sign_plan(plan: Plan, serial: int, key: SigningKey) -> bytes:
+    """Return the signed manifest of `plan`: what nodes may take once it is approved."""
+    listed = tuple(SignedObject(key=c.key, digest=c.digest) for c in plan.configs)
+    return sign(Manifest(stack=plan.stack, serial=serial, plan=plan.digest, objects=listed), (key,))
 
 
 def publish(folder: Path, objects: Iterable[ConfigObject], made_for: tuple[str, int, str], key: SigningKey) -> None:

@@ -3,6 +3,6 @@
 from ecm.store.journal import Entry, EntryKind
 from ecm.store.location import open_store
 from ecm.store.objects import Objects, StoreError
-from ecm.store.store import Attempt, Store
+from ecm.store.store import Attempt, Signed, Store
 
-__all__ = ["Attempt", "Entry", "EntryKind", "Objects", "Store", "StoreError", "open_store"]
+__all__ = ["Attempt", "Entry", "EntryKind", "Objects", "Signed", "Store", "StoreError", "open_store"]

@@ -30,6 +30,13 @@ class Attempt(Frozen):
     at: UtcTime
 
 
+class Signed(Frozen):
+    """The last manifest that was signed."""
+
+    plan: Digest
+    serial: int
+
+
 class _Marks(Frozen):
     marks: tuple[Unavailable, ...] = ()
 
@@ -114,6 +121,34 @@ class Store:
         """Return the journal's last `applied` entry, or None."""
         found = [e for e in self.journal() if e.kind is EntryKind.APPLIED]
         return found[-1] if found else None
+
+    # signatures
+
+    def manifest(self, digest: str) -> bytes:
+        """Return the signed manifest of the plan called `digest`; StoreError when nobody has signed it."""
+        held = self._objects.get(self._manifest_key(digest))
+        if held is None:
+            raise StoreError(
+                f"plan {digest} is not signed, and nodes take nothing else; approve it again: "
+                f"ecm approve {digest} --stack {self.stack}"
+            )
+        return held[0]
+
+    def signed(self) -> Signed | None:
+        """Return which manifest was signed last, or None."""
+        return self._current("signed.json", Signed)
+
+    def set_manifest(self, signed: Signed, manifest: bytes) -> None:
+        """Keep the signed manifest of a plan, and that it is the last one."""
+        key = self._manifest_key(signed.plan)
+        for _ in range(RETRIES):
+            held = self._objects.get(key)
+            if self._objects.replace(key, manifest, held[1]) if held else self._objects.create(key, manifest):
+                return self._set("signed.json", signed)
+        raise StoreError(f"{key}: others write to it all the time; try again")
+
+    def _manifest_key(self, digest: str) -> str:
+        return self._key(f"manifests/{digest.removeprefix('sha256:')}.json")
 
     # what changes
 

@@ -12,7 +12,10 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime import stack as stacks
 from pulumi.runtime.proto import resource_pb2
 
+from ecm.infra import Signed
+
 PROJECT = "endpoint-chain-manager"
+SIGNED = Signed(manifest="{}", signers=("signer",))
 
 
 @dataclass(frozen=True)

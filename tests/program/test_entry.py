@@ -9,14 +9,14 @@ from ecm import infra
 from ecm.model.fleet import Role, WayIn
 from ecm.model.plan import Desired, NodeState, VpcRoute
 from tests.builders import a_desired, a_network, a_plan, a_rendered, a_route, a_slot, a_tier, a_vpn
-from tests.program.recording import Recording, record
+from tests.program.recording import SIGNED, Recording, record
 
 
 @cache
 def declared(desired: Desired) -> Recording:
     rendered = a_rendered(desired)
     plan = a_plan(desired, rendered)
-    return record(lambda: infra.declare(plan, rendered), invokes={GET_VPC: VPC})
+    return record(lambda: infra.declare(plan, rendered, SIGNED), invokes={GET_VPC: VPC})
 
 
 GET_VPC = "aws:ec2/getVpc:getVpc"

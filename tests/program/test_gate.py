@@ -7,11 +7,12 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from ecm import infra
+from ecm import infra, signing
 from ecm.infra.gate import READ_OUTPUTS
+from ecm.model.manifest import Manifest
 from ecm.model.plan import Decision, LimitHit, Plan, Verdict
 from ecm.model.rendered import ConfigObject
-from tests.builders import REGION, a_desired, a_digest, a_plan, a_rendered
+from tests.builders import REGION, a_desired, a_digest, a_plan, a_rendered, a_signature
 from tests.program.recording import record
 
 
@@ -90,14 +91,18 @@ def test_a_plan_for_another_region_is_refused():
     assert "stacks/Pulumi.dev.yaml" in message
 
 
+def manifest_of(plan: Plan) -> Manifest:
+    return signing.open_envelope(*a_signature(plan))
+
+
 def test_configuration_that_changed_since_the_review_is_refused_by_its_object():
     desired = a_desired()
     rendered = a_rendered(desired)
     plan = a_plan(desired, rendered)
-    infra.check_rendered(plan, rendered)
+    infra.check_rendered(plan, rendered, manifest_of(plan))
     changed = rendered.model_copy(update={"shared": (ConfigObject(key="vpns/corp/peers.json", text="other"),)})
     with pytest.raises(infra.GateRefused, match=r"vpns/corp/peers\.json is not what was reviewed"):
-        infra.check_rendered(plan, changed)
+        infra.check_rendered(plan, changed, manifest_of(plan))
 
 
 @pytest.mark.parametrize("kept", [0, 1])
@@ -107,7 +112,7 @@ def test_a_missing_or_added_object_is_refused_too(kept):
     partial = whole.model_copy(update={"shared": ()})
     plan, rendered = (a_plan(desired, whole), partial) if kept else (a_plan(desired, partial), whole)
     with pytest.raises(infra.GateRefused, match="not rendered" if kept else "not in the plan"):
-        infra.check_rendered(plan, rendered)
+        infra.check_rendered(plan, rendered, manifest_of(plan))
 
 
 def applied_according_to(outputs: dict[str, object]) -> str | None:

@@ -16,7 +16,7 @@ from ecm.infra.access import METRIC_NAMESPACE, SESSION_ACTIONS
 from ecm.model.fleet import Role, Tenancy
 from ecm.model.plan import Adjacency, SubnetKind
 from tests.builders import a_chain, a_desired, a_plan, a_rendered, a_tier
-from tests.program.recording import Recording, record
+from tests.program.recording import SIGNED, Recording, record
 
 
 @cache
@@ -37,7 +37,7 @@ def recording() -> Recording:
     )
     rendered = a_rendered(desired)
     plan = a_plan(desired, rendered)
-    return record(lambda: infra.declare(plan, rendered))
+    return record(lambda: infra.declare(plan, rendered, SIGNED))
 
 
 def rules(direction: str, group: str) -> list[dict[str, Any]]:
@@ -77,12 +77,11 @@ def test_only_the_entry_tier_is_open_to_the_internet_and_only_on_its_tunnel_port
     assert all(r.inputs["fromPort"] == r.inputs["toPort"] for r in open_rules)
 
 
-def test_health_is_asked_from_the_subnets_of_the_load_balancer_only():
+def test_health_is_asked_from_the_subnets_of_the_load_balancer_and_by_nodes_of_the_tier_only():
     health = [r for group in ("edge", "mid", "out") for r in rules("Ingress", group) if r["fromPort"] == 8080]
-    assert {(r["securityGroupId"], r["cidrIpv4"], r["ipProtocol"]) for r in health} == {
-        ("SecurityGroup/edge", "10.40.200.0/24", "tcp"),
-        ("SecurityGroup/edge", "10.40.201.0/24", "tcp"),
-    }
+    askers = {(r["securityGroupId"], r.get("cidrIpv4") or r["referencedSecurityGroupId"]) for r in health}
+    assert askers == {("SecurityGroup/edge", a) for a in ("10.40.200.0/24", "10.40.201.0/24", "SecurityGroup/edge")}
+    assert {r["ipProtocol"] for r in health} == {"tcp"}
 
 
 def test_tiers_reach_each_other_only_as_neighbours_and_on_the_ports_of_their_tunnels():
@@ -90,7 +89,7 @@ def test_tiers_reach_each_other_only_as_neighbours_and_on_the_ports_of_their_tun
         (r["securityGroupId"], r["referencedSecurityGroupId"], r["fromPort"], r["toPort"])
         for group in ("edge", "mid", "out")
         for r in rules("Ingress", group)
-        if "referencedSecurityGroupId" in r
+        if "referencedSecurityGroupId" in r and r["ipProtocol"] == "udp"
     }
     first, second = (20000.0, 20127.0), (20384.0, 20511.0)
     edge, mid, out = (f"SecurityGroup/{t}" for t in ("edge", "mid", "out"))
@@ -178,7 +177,8 @@ def test_a_node_may_publish_its_own_key_and_no_other():
 def test_a_tier_reads_its_own_configuration_and_the_keys_of_its_neighbours():
     bucket = "arn:aws:mock:::Bucket/ecm-dev-config"
     assert set(resources_of("tier-edge", "s3:GetObject")) == {
-        f"{bucket}/{prefix}/*" for prefix in ("nodes/edge", "vpns/corp", "keys/edge", "keys/mid")
+        f"{bucket}/manifest.json",
+        *(f"{bucket}/{prefix}/*" for prefix in ("nodes/edge", "vpns/corp", "keys/edge", "keys/mid")),
     }
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from ecm import infra, render
+from ecm import infra, render, signing
 from ecm.infra.gate import READ_OUTPUTS
 from ecm.model.plan import ConfigDigest, Plan
 from ecm.model.rendered import Peer, PeerTable
-from ecm.store import open_store
-from tests.builders import REGION, a_desired, a_digest, a_plan, a_vpn
+from ecm.store import Signed, open_store
+from tests.builders import REGION, SIGNER, a_desired, a_digest, a_plan, a_signature, a_vpn
 from tests.program.recording import Recording, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,15 +34,17 @@ def kept(folder: Path, **changes) -> Plan:
     digests = tuple(ConfigDigest(key=o.key, digest=o.digest) for o in rendered.objects)
     plan = a_plan(desired, rendered, **({"configs": digests} | changes))
     store.put_plan(plan)
+    store.set_manifest(Signed(plan=plan.digest, serial=1), a_signature(plan)[0])
     return plan
 
 
-def run_main(folder: Path, approved: str, applied: str | None = None) -> Recording:
+def run_main(folder: Path, approved: str, applied: str | None = None, signers: str = SIGNER.public) -> Recording:
     pulumi.runtime.set_all_config(
         {
             "aws:region": REGION,
             "endpoint-chain-manager:approvedPlan": approved,
             "endpoint-chain-manager:store": str(folder),
+            "endpoint-chain-manager:signers": signers,
         }
     )
     outputs = {} if applied is None else {"planDigest": applied}
@@ -60,6 +62,34 @@ def test_the_program_declares_the_approved_plan_with_what_is_rendered_for_it(tmp
     stored = recording.one("BucketObjectv2", "vpns/corp/peers.json").inputs["content"]
     assert "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=" in stored
     assert recording.of("Instance")[0].inputs["userData"].startswith("#cloud-config")
+
+
+def test_nodes_get_the_signed_list_of_their_configuration_and_whose_signature_to_accept(tmp_path):
+    plan = kept(tmp_path)
+    recording = run_main(tmp_path, plan.digest)
+    signed = recording.one("BucketObjectv2", "manifest.json")
+    manifest = signing.open_envelope(signed.inputs["content"].encode(), [SIGNER.public])
+    assert {o.key: o.digest for o in manifest.objects} == {c.key: c.digest for c in plan.configs}
+    assert {i.inputs["tags"]["ecm:signers"] for i in recording.of("Instance")} == {SIGNER.public}
+    others = {f"aws:s3/bucketObjectv2:BucketObjectv2::{c.key}" for c in plan.configs}
+    assert others <= {d.split("$")[-1] for d in signed.depends_on}
+
+
+def test_a_plan_that_nobody_signed_or_a_stranger_is_refused(tmp_path):
+    plan = kept(tmp_path)
+    with pytest.raises(infra.GateRefused, match="no trusted key"):
+        run_main(tmp_path, plan.digest, signers=signing.new_key().public)
+    (tmp_path / "dev" / "manifests" / f"{plan.digest.removeprefix('sha256:')}.json").unlink()
+    with pytest.raises(infra.GateRefused, match="approve it again"):
+        run_main(tmp_path, plan.digest)
+
+
+def test_a_signature_of_another_plan_is_refused(tmp_path):
+    plan = kept(tmp_path)
+    store = open_store(str(tmp_path), stack="dev", root=ROOT)
+    store.set_manifest(Signed(plan=plan.digest, serial=2), a_signature(a_plan())[0])
+    with pytest.raises(infra.GateRefused, match="another plan's"):
+        run_main(tmp_path, plan.digest)
 
 
 def test_a_refused_plan_declares_nothing(tmp_path):

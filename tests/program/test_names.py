@@ -9,14 +9,14 @@ from ecm import infra
 from ecm.model.fleet import Role
 from ecm.model.plan import Desired, NodeState
 from tests.builders import a_chain, a_desired, a_digest, a_node, a_plan, a_rendered, a_slot, a_tier, a_vpn
-from tests.program.recording import Recording, Registered, record
+from tests.program.recording import SIGNED, Recording, Registered, record
 
 
 @cache
 def declared(desired: Desired) -> Recording:
     rendered = a_rendered(desired)
     plan = a_plan(desired, rendered)
-    return record(lambda: infra.declare(plan, rendered))
+    return record(lambda: infra.declare(plan, rendered, SIGNED))
 
 
 def three_nodes() -> Desired:

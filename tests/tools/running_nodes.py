@@ -210,7 +210,7 @@ class WireGuardClient:
     def connect(self, server: str, address: str, port: int) -> None:
         """Bring the tunnel up to one ingress node."""
         (self.home / "key").write_text(self.private)
-        self._script("LOG_LEVEL=error wireguard-go wg0")
+        self._script("LOG_LEVEL=error wireguard-go wg0 >/dev/null 2>&1 </dev/null")
         self._script(f"wg set wg0 private-key {self.home}/key listen-port 51000")
         self.move(server, address, port)
         run("ip", "-n", self.space, "addr", "add", f"{CLIENT}/32", "dev", "wg0")
