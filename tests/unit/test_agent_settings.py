@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
 from ecm.agent.command import run_agent
 from ecm.agent.settings import Settings, SettingsError, read_settings
@@ -79,12 +77,3 @@ def test_the_agent_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert "ecm" in done.stdout.split()
     assert not set(done.stdout.split()) & set(HEAVY)
-
-
-def test_the_base_installation_is_what_a_node_needs() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    base = {Requirement(text).name.replace("-", "_") for text in project["dependencies"]}
-    assert not base & {*HEAVY, "scikit_learn", "statsmodels", "pyarrow"}
-    assert {"boto3", "cryptography", "pydantic", "pyyaml"} == base
-    engine = {Requirement(text).name for text in project["optional-dependencies"]["engine"]}
-    assert {"pandas", "sktime", "pulumi", "pulumi-aws", "jinja2"} <= engine
