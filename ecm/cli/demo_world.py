@@ -132,7 +132,10 @@ def embedded_aws(root: Path, folder: Path) -> Iterator[dict[str, str]]:
 
 def _why_not(log: str) -> str:
     if "No module named 'moto'" in log or "No module named 'werkzeug'" in log:
-        return "the embedded AWS needs the extra `demo`\n    Run: make setup, or pip install endpoint-chain-manager[engine,demo]"
+        return (
+            "the embedded AWS needs the extra `demo`\n"
+            "    Run: make setup, or pip install endpoint-chain-manager[engine,demo]"
+        )
     if f"No module named {_STANDIN}" in log or "No module named 'tools" in log:
         return "the embedded AWS is part of a clone of the project, not of the package: run ecm demo in a clone"
     return f"the embedded AWS did not start:\n{log[-2000:]}"
