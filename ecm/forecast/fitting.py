@@ -21,6 +21,7 @@ from ecm.forecast.incidents import Grid, Incidents
 from ecm.forecast.keeping import Judged, fit_key, packed, unpacked
 from ecm.forecast.learnt import PanelPaths, refits
 from ecm.forecast.models import DEFAULT, Model, Tried, candidates
+from ecm.forecast.monitor import Windows, band_holds
 from ecm.forecast.recognising import recognise
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
 from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
@@ -36,10 +37,6 @@ PATHS_AT_ONCE = 1 << 22
 SCENARIO_VALUES = 1 << 24
 MIN_SCENARIOS = 400
 """Scenarios are all past origins, or so many of them, evenly spread, that they stay within 128 MB."""
-CHECKED_SPACING_MIN = 60
-FAILED = 3.1
-"""Coverage fails where more windows of the last day exceeded their P90 than chance explains once in a thousand times
-(normal bound); windows an hour apart count as independent."""
 SMALLEST = 1e-6
 
 
@@ -255,22 +252,12 @@ class _Study:
         )
 
     def _calibrated(self, past: Past, chosen: Candidate, own: npt.NDArray[np.bool_]) -> bool:
-        """Return whether the windows of the last day exceeded the P90 of those before as rarely as they should.
-
-        Only windows after `own` origins count; a series with a borrowed past and none of its own is not calibrated.
-        """
+        """Return whether the band of `chosen` held lately; see `band_holds`."""
         season, first = self.horizon.season, past.window_first
-        late = self.past >= self.horizon.fitted - season.day
-        good = usable(past, chosen)
         path = chosen.path(past.paths)[:, first:].max(axis=1)
         scaled = (highest(past.actual[:, first:]) - path) / chosen.unit(path, past.restless, past.floor)
-        before = np.sort(scaled[good & ~late])
-        spacing = max(season.steps(CHECKED_SPACING_MIN), self.horizon.steps - first)
-        checked = scaled[good & late & own & (self.past % spacing == 0)]
-        if len(before) < 2 * len(checked) or not len(checked):
-            return bool(own.all())
-        over = int((checked > before[int(np.ceil(0.9 * len(before))) - 1]).sum())
-        return over <= 0.1 * len(checked) + FAILED * float(np.sqrt(0.09 * len(checked))) + 1
+        scaled = np.where(usable(past, chosen), scaled, np.nan)
+        return band_holds(Windows(self.past, scaled, own, self.horizon.steps - first), season, self.horizon.fitted)
 
     def _paths(self, clean: Values, part: slice, used: frozenset[int] | None) -> Values:
         """Return what the models forecast: (models, series of part, origins, steps), effects of events included.

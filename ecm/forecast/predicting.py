@@ -24,6 +24,11 @@ from ecm.model.forecast import ApplicationForecast
 
 WIDE_SIGMA = 0.5
 """Standard deviation of the logarithm of load over last value where no error was ever measured: P90 x1.9, P99 x3.2."""
+NO_BAND = (
+    "its band is not relied on, as it did not hold over the last day or week, or nothing of its own was measured yet: "
+    "at least 30 % more than the most recent peak is planned"
+)
+"""Said where sizing falls back to floor plus margin."""
 FELL = "fell below what was thought possible a lead time ago: nothing is scaled in on it"
 """Said of a fall that is too small, or too early in a history, to be told from noise but by the forecast's own band."""
 
@@ -166,10 +171,15 @@ def _application(
     fell = not np.isnan(recent) and round(float(recent), DECIMALS) < math.floor(round(series.least_recent, DECIMALS))
     first = max(horizon.length - horizon.lead, 0)
     fell = fell and not effect.may_lower(first, horizon.length)
-    befell = fit.incidents.get(row)
-    held = befell is not None and befell.holds(horizon.length - 1)
-    risen = befell is not None and bool(befell.risen[horizon.length - 1])
-    said = befell.texts(horizon.length - 1) if befell is not None else ()
+    befell, now = fit.incidents.get(row), horizon.length - 1
+    held, risen = (befell.holds(now), bool(befell.risen[now])) if befell is not None else (False, False)
+    judged = fitted is not None and fitted.judged.calibrated
+    said = (
+        *saturation(history, row, (first, horizon.length)),
+        *((FELL,) if fell and not held else ()),
+        *(befell.texts(now) if befell is not None else ()),
+        *((NO_BAND,) if fitted is not None and not judged else ()),
+    )
     return ApplicationForecast(
         application=history.applications[row],
         vpn=history.vpns[row],
@@ -184,7 +194,7 @@ def _application(
         last_mbps=int(whole(last)),
         unexplained_fall=fell or held,
         coverage_permille=fitted.judged.coverage_permille if fitted else 0,
-        calibrated=fitted is not None and fitted.judged.calibrated and not risen,
-        incidents=saturation(history, row, (first, horizon.length)) + ((FELL, *said) if fell and not held else said),
+        calibrated=judged and not risen,
+        incidents=said,
         event_effects=effect.texts(horizon.length, horizon.length + horizon.steps),
     )

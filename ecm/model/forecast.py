@@ -51,8 +51,8 @@ class ApplicationForecast(Frozen):
     coverage_permille: Annotated[int, Field(ge=0, le=1000)]
     """Share of past windows whose maximum stayed within the P90, out of sample."""
     calibrated: bool = True
-    """Whether the band held over the last day and is not that of another level; where it did not or is, sizing also
-    keeps a margin over the recent peak."""
+    """Whether the band held over the last day and week and is not that of another level; where it did not or is, sizing
+    also keeps a margin over the recent peak."""
     event_effects: tuple[Text, ...] = ()
     incidents: tuple[Text, ...] = ()
     """Outages, retry storms and new levels that were recognised, latest first."""

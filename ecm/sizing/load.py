@@ -100,7 +100,7 @@ class Demand:
         return _quantile(maxima, permille, self._forecast.tail_factor_permille)
 
     def _detail(self, quantile_permille: int, at_quantile: int, before: int) -> str:
-        missed = f"; the band of {', '.join(self._uncovered)} did not hold over the last day" if self._uncovered else ""
+        missed = f"; the band of {', '.join(self._uncovered)} did not hold lately" if self._uncovered else ""
         return (
             f"P{quantile_permille / 10:g} of the window maximum {at_quantile} ({before} in the forecasts of the last "
             f"minutes), most recent peak {self._peak}, promised bandwidth {self._promised} Mbit/s{missed}"

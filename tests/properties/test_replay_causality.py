@@ -26,7 +26,7 @@ def a_load(rng):
     return load
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10**6), st.integers(ROWS - LAST, ROWS - 1))
 def test_scrambling_what_comes_later_changes_no_decision(seed, at):
     rng = np.random.default_rng(seed)

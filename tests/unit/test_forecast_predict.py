@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ecm.forecast import ForecastError, Predictor, predict
+from ecm.forecast.predicting import NO_BAND
 from ecm.model.base import canonical
 from ecm.model.demand import DemandHistory
 from ecm.model.fleet import Event
@@ -150,6 +151,7 @@ def test_a_band_that_did_not_hold_over_the_last_day_is_said_and_recovers():
     history = history_of(values)
     held = {d: predicted(history, as_of=END - timedelta(days=d)).applications for d in (5, 3, 0)}
     assert {d: a[0].calibrated for d, a in held.items()} == {5: True, 3: False, 0: True}
+    assert {d: NO_BAND in a[0].incidents for d, a in held.items()} == {5: False, 3: True, 0: False}
     assert all(a[1].calibrated for a in held.values())
 
 

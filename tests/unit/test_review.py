@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecm import intent
+from ecm.model.forecast import VpnForecast
 from ecm.model.plan import Cost, CostLine, Decision, LimitHit, Plan, Verdict
 from ecm.pipeline import World, decide_from
 from ecm.review import Context, UnknownSubject, explain, markdown
@@ -183,3 +184,29 @@ def test_an_unknown_subject_names_what_is_close(created: Plan) -> None:
         explain(created, "corp-inn")
     with pytest.raises(UnknownSubject):
         explain(created, "tier voice")
+
+
+def test_what_was_recognised_and_the_sums_of_vpns_are_told(created: Plan) -> None:
+    said = "its band is not relied on"
+    one = created.forecasts[0].model_copy(update={"calibrated": False, "incidents": (said,)})
+    total = VpnForecast(
+        vpn=one.vpn,
+        applications=tuple(f.application for f in created.forecasts if f.vpn == one.vpn),
+        p50_mbps=(100,),
+        p90_mbps=(120,),
+        p99_mbps=(140,),
+        window_p50_mbps=101,
+        window_p90_mbps=121,
+        window_p99_mbps=141,
+        recent_peak_mbps=99,
+        last_mbps=98,
+    )
+    plan = created.model_copy(update={"forecasts": (one, *created.forecasts[1:]), "vpn_forecasts": (total,)})
+    report = markdown(plan, Context(now=NOW))
+    assert said in cells(report, "Forecasts", one.application)[-1]
+    assert cells(report, "Forecasts", f"VPN {one.vpn}")[2:7] == ["98", "101", "121", "141", "99"]
+    assert said in explain(plan, f"application {one.application}")[0].notes
+    (told,) = explain(plan, f"VPN {one.vpn}")
+    alone = sum(f.window_p99_mbps for f in created.forecasts if f.vpn == one.vpn)
+    assert "P50 101, P90 121, P99 141 Mbit/s" in told.notes[1]
+    assert f"add up to {alone} Mbit/s" in told.notes[2]

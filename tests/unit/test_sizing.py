@@ -123,3 +123,32 @@ def test_a_load_that_no_mix_holds_is_refused_whatever_the_zones() -> None:
     refused = sizer.size(context(), APPLICATIONS)
     assert isinstance(refused, Infeasible)
     assert "max_nodes_per_tier" in refused.relaxation
+
+
+def changed(loads: dict[str, int], name: str, **what: object) -> sizing.LoadSource:
+    """What `source` gives, with other facts about one application's forecast."""
+    made = source(loads)
+    applications = tuple(a.model_copy(update=what) if a.application == name else a for a in made.forecast.applications)
+    return sizing.LoadSource(made.forecast.model_copy(update={"applications": applications}), made.profiles)
+
+
+def test_where_the_band_did_not_hold_a_margin_over_the_recent_peak_is_planned() -> None:
+    name = APPLICATIONS[0].id
+    loads = {a.id: 100 for a in APPLICATIONS}
+    trusted = sizing.tier_load(changed(loads, name, recent_peak_mbps=110), APPLICATIONS[:1], 900)
+    assert (trusted.planned_mbps, trusted.because[0].constraint) == (117, "forecast-quantile")
+    failed = sizing.tier_load(changed(loads, name, recent_peak_mbps=110, calibrated=False), APPLICATIONS[:1], 900)
+    assert (failed.planned_mbps, failed.because[0].constraint) == (143, "coverage-failed")
+    assert f"the band of {name} did not hold" in failed.because[0].detail
+
+
+def test_nothing_is_scaled_in_on_a_fall_that_nothing_explains() -> None:
+    name = APPLICATIONS[0].id
+    fallen = changed({a.id: 100 for a in APPLICATIONS}, name, unexplained_fall=True)
+    load = sizing.tier_load(fallen, APPLICATIONS, 900)
+    kept = sizing.without_unexplained_fall(load, fallen.forecast, 9000)
+    assert (kept.planned_mbps, kept.because[0].constraint) == (9000, "unexplained-fall")
+    assert name in kept.because[0].detail
+    assert sizing.without_unexplained_fall(load, fallen.forecast, 1) == load
+    rest = sizing.tier_load(fallen, APPLICATIONS[1:], 900)
+    assert sizing.without_unexplained_fall(rest, fallen.forecast, 9000) == rest
