@@ -125,10 +125,10 @@ class Incidents:
     def _up(self, step: int) -> str:
         first = int(np.flatnonzero(self.risen[: step + 1] & ~np.append(False, self.risen[:step]))[-1])
         recent = self.ratio[max(first - self.grid.season.steps(RISEN_MIN), 0) : step + 1]
+        when = f"{self.grid.time(first + 1):%Y-%m-%d %H:%M} UTC"
         return (
-            f"at {float(np.nanmedian(recent)):.2g} times the usual for {RISEN_MIN // 60} h at "
-            f"{self.grid.time(first + 1):%Y-%m-%d %H:%M} UTC and since: "
-            "until a day of it is known its band does not count"
+            f"well above the usual for {RISEN_MIN // 60} h at {when} and since, "
+            f"at {float(np.nanmedian(recent)):.2g} times it: until a day of it is known its band does not count"
         )
 
     def _over(self, first: int, after: int, step: int) -> str:

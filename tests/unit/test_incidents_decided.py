@@ -94,4 +94,4 @@ def test_a_level_shift_up_is_followed_within_two_hours():
     assert violated[shift : known + 1].sum() <= 2 * 60
     assert violated[known + 1 : shift + DAY].sum() <= STEP
     assert violated[shift + DAY :].sum() == 0
-    assert any("times the usual for 2 h at 2026-03-17 11:00 UTC and since" in text for text in said)
+    assert any("well above the usual for 2 h at 2026-03-17 11:00 UTC and since" in text for text in said)
