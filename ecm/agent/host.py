@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from ecm.files import replace
 from ecm.model.document import CLASSES_FILE, LEAVES_FILE, SYSCTL_FILE, Document
 
 _SETTING: Final = re.compile(r"([a-z]+(?:\.[a-z0-9_]+)+) = ([ -~]{1,200})")
+_ROOT: Final = re.compile(r"qdisc replace dev (\S+) root ")
 _NO_SUCH_QUEUE: Final = ("qdisc kind is unknown", "Specified qdisc", "No such file or directory")
 
 
@@ -83,10 +85,17 @@ class Host:
             if not text.strip():
                 continue
             try:
-                self._shell.run(self._settings.tools.tc, "-batch", "-", stdin=text)
+                self._shell.run(self._settings.tools.tc, "-batch", "-", stdin=self._without_roots(text))
             except ToolError as error:
                 if not any(words in error.said for words in _NO_SUCH_QUEUE):
                     raise
                 left.append(f"{name}: {error.said.strip().splitlines()[0]}")
                 break
         self.left_out = (*self.left_out, *left)
+
+    def _without_roots(self, text: str) -> str:
+        """Return a batch for `tc` without the roots that stand: Linux replaces no HTB root by another."""
+        rows = json.loads(self._shell.run(self._settings.tools.tc, "-j", "qdisc", "show").strip() or "[]")
+        held = {row.get("dev") for row in rows if row.get("kind") == "htb" and row.get("root")}
+        lines = (line for line in text.splitlines() if not (match := _ROOT.match(line)) or match[1] not in held)
+        return "".join(f"{line}\n" for line in lines)

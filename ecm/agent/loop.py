@@ -1,4 +1,4 @@
-"""The running agent: one thread for the source, one for the node, one for clients, and the two servers."""
+"""The running agent: a thread each for the source, the node, its clients and dead neighbours, and the two servers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ecm.agent import measure
 from ecm.agent.apply import Machinery
 from ecm.agent.cloud import connect
 from ecm.agent.feed import Feed
+from ecm.agent.hasten import Haste
 from ecm.agent.identity import Known
 from ecm.agent.keys import SharedKeys
 from ecm.agent.node import Node
@@ -59,7 +60,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         control = ControlServer(self._settings.directories.run, self.command)
-        for work in (self._feed_forever, self._clients_forever):
+        for work in (self._feed_forever, self._clients_forever, self._haste_forever):
             threading.Thread(target=self._guarded(work), name=work.__name__, daemon=True).start()
         try:
             self._node_forever()
@@ -133,6 +134,10 @@ class Agent:
             if self._feed.turn(time.monotonic(), self._settings, document):
                 self._nudge()
             self._stopping.wait(min(0.5, self._settings.intervals.config_s))
+
+    def _haste_forever(self) -> None:
+        """Let BIRD leave dead neighbours at once, but read nothing that is on trial."""
+        Haste(self._settings.bird.socket, lambda: self._node.trial is None).watch(self._stopping)
 
     def _clients_forever(self) -> None:
         """Look at handshakes every half second, and at once when BIRD has told of a sibling's claim."""
