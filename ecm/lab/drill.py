@@ -1,0 +1,328 @@
+"""What happens to the traffic when a node dies, freezes, is cut off, is drained, or comes back."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ecm.lab.errors import LabError
+from ecm.lab.flows import carried
+from ecm.lab.kernel import survey
+from ecm.lab.recording import Loss, Packets, between, losses, open_recording
+from ecm.lab.state import Condition, Folder, Lab, nodes
+from ecm.lab.traffic import now, routes
+from ecm.lab.underlay import Underlay
+from ecm.lab.world import World, with_condition
+from ecm.model.base import Frozen
+from ecm.model.fleet import Role
+from ecm.model.plan import Desired, NodeState
+
+
+class How(StrEnum):
+    """What a drill does to a node."""
+
+    KILL = "kill"
+    FREEZE = "freeze"
+    PARTITION = "partition"
+    CORDON = "cordon"
+    RETURN = "return"
+
+
+_AFTER: Final = {
+    How.KILL: Condition.KILLED,
+    How.FREEZE: Condition.FROZEN,
+    How.PARTITION: Condition.PARTITIONED,
+    How.CORDON: Condition.CORDONED,
+    How.RETURN: Condition.UP,
+}
+_SETTLE_S: Final = 2.0
+"""Packets that are sent this shortly before the end of the watch may still be on their way."""
+
+
+class Share(Frozen):
+    """A node's part of its tier's flows."""
+
+    node: str
+    before_pct: float
+    after_pct: float
+    taken_pct: float | None
+    """Of the flows that the drilled node carried; none: nothing moved."""
+    expected_pct: float | None
+    """What the weights of its neighbours say it takes of them; none: no weights decide it."""
+
+
+class Result(Frozen):
+    """What a drill has shown."""
+
+    how: How
+    node: str
+    tier: str
+    role: Role
+    mode: str
+    """Of the load balancer."""
+    flows: int
+    """All that the lab carries."""
+    carried: int
+    """Those that went through the node."""
+    loss_window_s: float
+    """From the first lost packet to the last, over all of the node's flows, at the receivers."""
+    flow_p50_s: float
+    """Median of the windows of the node's flows that lost something."""
+    flow_p95_s: float
+    redistribute_s: float
+    """From the event to the last lost packet of the node's flows."""
+    lost: int
+    sent: int
+    """By all flows, while it was watched."""
+    other_lost: int
+    """Packets of flows that went through the other nodes of the tier when it happened."""
+    other_sent: int
+    shares: tuple[Share, ...]
+    unassisted_s: float | None
+    """The loss window of unassisted clients' flows; none: the node carried none of them."""
+    assisted_s: float | None
+    """The same of assisted clients."""
+    share_error_pct: float | None
+    """Largest difference between what a node took of the moved flows and what the weights say, in per cent of them."""
+
+    @property
+    def other_lost_pct(self) -> float:
+        """Loss of the flows that did not go through the node."""
+        return 100 * self.other_lost / self.other_sent if self.other_sent else 0.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How long a drill looks."""
+
+    before_s: float = 1.6
+    after_s: float = 6.0
+
+
+class Drill:
+    """Drills on a running lab."""
+
+    def __init__(self, world: World, templates: Path) -> None:
+        self._world = world
+        self._folder: Folder = world.folder
+        self._templates = templates
+
+    def run(self, how: How, key: str, watch: Watch) -> Result:
+        """Do `how` to a node and return what the traffic shows; the lab stays as the drill leaves it."""
+        lab = self._folder.read()
+        node = self._world.node(lab, key)
+        self._refuse(lab, how, key)
+        peers = [k for k, (tier, _) in nodes(lab.desired).items() if tier == node.tier]
+        before = carried(self._folder, [k for k in peers if k == key or self._runs(lab, k)], watch.before_s)
+        at = now()
+        lab = self.act(lab, how, key)
+        time.sleep(max(0.0, watch.after_s - watch.before_s))
+        senders = _senders(lab.desired, node.tier)
+        after = carried(self._folder, [*(k for k in peers if self._runs(lab, k)), *senders], watch.before_s)
+        time.sleep(_SETTLE_S)
+        packets = between(open_recording(self._folder.recording), at, at + watch.after_s)
+        return self._result((how, key, at), lab, packets, (before, after))
+
+    def act(self, lab: Lab, how: How, key: str) -> Lab:
+        """Do `how` to a node, without looking; returns the lab as it is then."""
+        node = self._world.node(lab, key)
+        underlay = Underlay(self._folder, lab)
+        others = [address for k, (_, address) in nodes(lab.desired).items() if k != key]
+        if how is How.KILL:
+            underlay.cut(node.address, cut=True)
+            node.kill()
+        elif how is How.FREEZE:
+            node.freeze(frozen=True)
+        elif how is How.PARTITION:
+            underlay.part(node.address, others, parted=True)
+        changed = with_condition(lab, key, _AFTER[how])
+        if how is How.RETURN:
+            self._undo(lab, key, others)
+        if How.CORDON is how or lab.conditions.get(key) is Condition.CORDONED:
+            state = NodeState.DRAINING if how is How.CORDON else NodeState.ACTIVE
+            changed = changed.model_copy(update={"desired": with_state(changed.desired, key, state)})
+            self._world.publish(changed, self._templates)
+        self._folder.write(changed)
+        return changed
+
+    def _undo(self, lab: Lab, key: str, others: list[IPv4Address]) -> None:
+        node, underlay = self._world.node(lab, key), Underlay(self._folder, lab)
+        was = lab.conditions.get(key, Condition.UP)
+        if was is Condition.KILLED:
+            self._world.renew(lab, key, survey())
+        elif was is Condition.FROZEN:
+            node.freeze(frozen=False)
+        elif was is Condition.PARTITIONED:
+            underlay.part(node.address, others, parted=False)
+
+    @staticmethod
+    def _runs(lab: Lab, key: str) -> bool:
+        return lab.conditions.get(key, Condition.UP) in (Condition.UP, Condition.CORDONED)
+
+    @staticmethod
+    def _refuse(lab: Lab, how: How, key: str) -> None:
+        was = lab.conditions.get(key, Condition.UP)
+        if how is How.RETURN and was is Condition.UP:
+            raise LabError(f"{key} is up: there is nothing to return from")
+        if how is not How.RETURN and was is not Condition.UP:
+            raise LabError(f"{key} is {was.value}: return it first with `ecm lab drill return {key}`")
+
+    def _result(
+        self,
+        event: tuple[How, str, float],
+        lab: Lab,
+        packets: Packets,
+        flows: tuple[dict[str, frozenset[int]], dict[str, frozenset[int]]],
+    ) -> Result:
+        how, key, at = event
+        before, _ = flows
+        tier = nodes(lab.desired)[key][0]
+        role = lab.desired.tier(tier).role
+        interval = 1 / lab.flows.packets_per_s
+        mine = _of(packets, before.get(key, frozenset()))
+        elsewhere = frozenset[int]().union(*(ports for k, ports in before.items() if k != key))
+        through = losses(_only(packets, mine), interval)
+        others = losses(_only(packets, _of(packets, elsewhere) & ~mine), interval)
+        all_lost = packets.back == 0
+        shares, error = _shares(self._folder, lab, key, flows)
+        return Result(
+            how=how,
+            node=key,
+            tier=tier,
+            role=role,
+            mode=lab.mode,
+            flows=lab.flows.count,
+            carried=len(before.get(key, ())),
+            loss_window_s=round(_span(through), 3),
+            flow_p50_s=_quantile(through, 50),
+            flow_p95_s=_quantile(through, 95),
+            redistribute_s=round(max(0.0, through.last - at), 3),
+            lost=int(all_lost.sum()),
+            sent=len(all_lost),
+            other_lost=others.lost,
+            other_sent=others.sent,
+            shares=shares,
+            unassisted_s=_of_clients(lab, _only(packets, mine), assisted=False),
+            assisted_s=_of_clients(lab, _only(packets, mine), assisted=True),
+            share_error_pct=error if how is not How.RETURN and role is not Role.INGRESS else None,
+        )
+
+
+def with_state(desired: Desired, key: str, state: NodeState) -> Desired:
+    """Return `desired` with one node in `state`."""
+    tiers = []
+    for tier in desired.tiers:
+        slots = []
+        for slot in tier.slots:
+            nodes_ = tuple(
+                n.model_copy(update={"state": state}) if f"{slot.id}#{n.generation}" == key else n for n in slot.nodes
+            )
+            slots.append(slot.model_copy(update={"nodes": nodes_}))
+        tiers.append(tier.model_copy(update={"slots": tuple(slots)}))
+    return desired.model_copy(update={"tiers": tuple(tiers)})
+
+
+def _of(packets: Packets, ports: frozenset[int]) -> npt.NDArray[np.bool_]:
+    """Return which packets are of the flows with these source ports."""
+    chosen: npt.NDArray[np.bool_] = np.isin(packets.port, np.array(sorted(ports), np.uint16))
+    return chosen
+
+
+def _only(packets: Packets, chosen: npt.NDArray[np.bool_]) -> Packets:
+    return Packets(
+        packets.flow[chosen], packets.port[chosen], packets.sent[chosen], packets.there[chosen], packets.back[chosen]
+    )
+
+
+def _of_clients(lab: Lab, packets: Packets, *, assisted: bool) -> float | None:
+    """Return the longest loss window of one client's flows, over the assisted or the other clients."""
+    owner = np.array([client.number for client, _ in routes(lab)])
+    spans = []
+    for client in lab.clients:
+        own = _only(packets, owner[packets.flow] == client.number)
+        if client.assisted is assisted and len(own.flow):
+            spans.append(_span(losses(own, 1 / lab.flows.packets_per_s)))
+    return round(max(spans), 3) if spans else None
+
+
+def _span(loss: Loss) -> float:
+    return loss.last - loss.first if loss.lost else 0.0
+
+
+def _quantile(loss: Loss, percent: float) -> float:
+    return round(float(np.percentile(loss.windows, percent)), 3) if len(loss.windows) else 0.0
+
+
+def _senders(desired: Desired, tier: str) -> dict[str, None]:
+    """Return the nodes of the tiers that send to `tier`."""
+    upstream = {a.upstream for a in desired.adjacencies if a.downstream == tier}
+    return {key: None for key, (of, _) in nodes(desired).items() if of in upstream}
+
+
+def _shares(
+    folder: Folder, lab: Lab, key: str, flows: tuple[dict[str, frozenset[int]], dict[str, frozenset[int]]]
+) -> tuple[tuple[Share, ...], float | None]:
+    """Return each node's share before and after, what it took of the drilled node's flows, and the largest error."""
+    before, after = flows
+    tier = nodes(lab.desired)[key][0]
+    peers = [k for k, (of, _) in nodes(lab.desired).items() if of == tier]
+    moved = before.get(key, frozenset())
+    taken = {k: len(moved & after.get(k, frozenset())) for k in peers if k != key}
+    expected = _expected(folder, lab, key, (moved, after))
+    totals = [max(1, sum(len(found.get(k, ())) for k in peers)) for found in flows]
+    arrived = sum(taken.values())
+    rows = []
+    errors = []
+    for k in peers:
+        part = 100 * taken[k] / arrived if arrived and k in taken else None
+        if part is not None and k in expected:
+            errors.append(abs(part - expected[k]))
+        rows.append(
+            Share(
+                node=k,
+                before_pct=round(100 * len(before.get(k, ())) / totals[0], 1),
+                after_pct=round(100 * len(after.get(k, ())) / totals[1], 1),
+                taken_pct=None if part is None else round(part, 1),
+                expected_pct=round(expected[k], 1) if k in expected else None,
+            )
+        )
+    return tuple(rows), round(max(errors), 2) if errors else None
+
+
+def _expected(
+    folder: Folder, lab: Lab, key: str, flows: tuple[frozenset[int], dict[str, frozenset[int]]]
+) -> dict[str, float]:
+    """Return the per cent of the moved flows that each other node is to take: its weight at each flow's sender."""
+    moved, after = flows
+    tier = nodes(lab.desired)[key][0]
+    alive = [k for k, (of, _) in nodes(lab.desired).items() if of == tier and k != key and Drill._runs(lab, k)]
+    parts = dict.fromkeys(alive, 0.0)
+    for sender in _senders(lab.desired, tier):
+        weights = _weights(folder, lab, sender, alive)
+        total = sum(weights.values())
+        count = len(moved & after.get(sender, frozenset()))
+        for k in alive:
+            parts[k] += count * weights[k] / total if total else 0.0
+    whole = sum(parts.values())
+    return {k: 100 * part / whole for k, part in parts.items()} if whole else {}
+
+
+def _weights(folder: Folder, lab: Lab, sender: str, receivers: list[str]) -> dict[str, int]:
+    """Return the weights of `receivers` in the sender's own routing configuration."""
+    numbers = {
+        f"{slot.id}#{node.generation}": 2 * slot.number + node.generation % 2
+        for tier in lab.desired.tiers
+        for slot in tier.slots
+        for node in slot.nodes
+    }
+    text = (folder.node(sender) / "root" / "etc" / "ecm" / "bird.conf").read_text()
+    by_number = {int(m[1]): int(m[2]) for m in re.finditer(r'"d\d+k\dn(\d+)".*?ecmp weight (\d+)', text)}
+    return {k: by_number.get(numbers[k], 0) for k in receivers}
