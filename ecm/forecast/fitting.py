@@ -25,7 +25,7 @@ from ecm.forecast.monitor import Windows, band_holds
 from ecm.forecast.recognising import recognise
 from ecm.forecast.selection import SCALE_FLOOR, Candidate, Past, choose, coverage_permille, errors, usable
 from ecm.forecast.siblings import NO_LOAN, Lent, Loan, complete
-from ecm.forecast.volatility import restlessness
+from ecm.forecast.volatility import fading_peak, restlessness
 from ecm.forecast.wallclock import WallClock
 from ecm.model.demand import DemandHistory
 from ecm.model.fleet import Fleet, next_by_id
@@ -49,13 +49,15 @@ class Fitted:
     """(present origins, steps): forecasts, effects of events included."""
     restless: Values
     """(present origins)"""
+    floor: Values
+    """(present origins): least load that the unit of errors is taken from."""
     sigma: Values
     """(present origins, steps): standard deviation of the logarithm of what events do; 0 where there is none."""
 
     def scenarios(self, place: int) -> Values:
         """Return what may come after the present origin at `place`: (scenarios, steps), Mbit/s, not rounded."""
         path, judged = self.paths[place], self.judged
-        found: Values = path + judged.errors * judged.candidate.unit(path, self.restless[place], judged.floor)
+        found: Values = path + judged.errors * judged.candidate.unit(path, self.restless[place], self.floor[place])
         if self.sigma[place].any():
             found = found * np.exp(self.sigma[place] * surprises(len(found))[:, None])
         return found
@@ -158,9 +160,10 @@ class _Series(NamedTuple):
     """(models, origins, steps)"""
     restless: Values
     """(origins)"""
+    floor: Values
+    """(origins)"""
     sigma: Values
     """(present origins, steps)"""
-    floor: float
     loan: Loan
 
 
@@ -204,12 +207,13 @@ class _Study:
         floors = SCALE_FLOOR * np.nan_to_num(mean(measured)) + SMALLEST
         clean = self._clean(values, part)
         calm = restlessness(clean, self.horizon.season, floors)[:, self.origins]
+        peak = fading_peak(clean, self.horizon.season, floors)[:, self.origins]
         judged = known[part] if known is not None else None
         paths = self._paths(clean, part, _used(judged))
         for row in range(len(values)):
             sigma = self.effects[part.start + row].sigma[self.present[:, None] + np.arange(1, self.horizon.steps + 1)]
             loan = self.lent.loans.get(part.start + row, NO_LOAN)
-            series = _Series(values[row : row + 1], paths[:, row], calm[row], sigma, float(floors[row]), loan)
+            series = _Series(values[row : row + 1], paths[:, row], calm[row], peak[row], sigma, loan)
             found = self._judge(series, part.start + row, thin) if judged is None else judged[row]
             yield self._fitted(series, found) if found is not None else None
 
@@ -226,6 +230,7 @@ class _Study:
             judged=judged,
             paths=judged.candidate.path(series.paths[:, count:]),
             restless=series.restless[count:],
+            floor=series.floor[count:],
             sigma=series.sigma,
         )
 
@@ -236,7 +241,9 @@ class _Study:
             bounds = self.history.saturated[row : row + 1, : series.values.shape[1]].astype(np.float64)
             bound = take(bounds, self.past[:, None] + np.arange(1, horizon.steps + 1))[0] > 0
             actual = told(actual, bound, series.paths[:, :count], horizon.window_first)
-        past = Past(actual, series.paths[:, :count], series.restless[:count], horizon.window_first, series.floor)
+        past = Past(
+            actual, series.paths[:, :count], series.restless[:count], horizon.window_first, series.floor[:count]
+        )
         chosen = choose(past)
         if chosen is None:
             return None
@@ -245,7 +252,6 @@ class _Study:
         return Judged(
             model=" + ".join(self.known[m].name for m in chosen.models) + series.loan.text,
             candidate=chosen,
-            floor=series.floor,
             errors=(errors(past, chosen) * wider)[thin],
             coverage_permille=coverage_permille(past.at(np.flatnonzero(own))),
             calibrated=self._calibrated(past, chosen, own),

@@ -25,7 +25,6 @@ class Judged:
 
     model: str
     candidate: Candidate
-    floor: float
     errors: Values
     """(scenarios, steps): scaled errors at past origins."""
     coverage_permille: int
@@ -76,7 +75,6 @@ def _facts(one: Judged) -> dict[str, Any]:
         "models": list(one.candidate.models),
         "power": one.candidate.power,
         "weight": one.candidate.weight,
-        "floor": one.floor.hex(),
         "coverage_permille": one.coverage_permille,
         "calibrated": one.calibrated,
     }
@@ -88,7 +86,6 @@ def _judged(facts: dict[str, Any] | None, arrays: Any, place: int) -> Judged | N
     return Judged(
         model=str(facts["model"]),
         candidate=Candidate(tuple(int(m) for m in facts["models"]), float(facts["power"]), float(facts["weight"])),
-        floor=float.fromhex(facts["floor"]),
         errors=np.asarray(arrays[f"errors{place}"], dtype=np.float64),
         coverage_permille=int(facts["coverage_permille"]),
         calibrated=bool(facts["calibrated"]),

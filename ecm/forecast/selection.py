@@ -23,7 +23,7 @@ MARGIN = 0.03
 COMBINED = 3
 """The mean of the best two and of the best three models are candidates too: they err in different ways."""
 SCALE_FLOOR = 0.05
-"""The unit of relative errors is at least this share of the mean load: a quiet night must not make errors infinite."""
+"""Errors count in units of at least this share of the mean load: a quiet night must not make them infinite."""
 MEASURED_SHARE = 0.8
 """A past window counts when at least this share of it was measured."""
 MIN_WINDOWS = 20
@@ -45,12 +45,12 @@ class Past:
     restless: Values
     """(origins): recent over usual restlessness at each origin."""
     window_first: int
-    floor: float
-    """Smallest unit of scaled errors, Mbit/s."""
+    floor: Values
+    """(origins): least load, Mbit/s, that the unit of errors is taken from: the fading peak at each origin."""
 
     def at(self, rows: npt.NDArray[np.int64]) -> Past:
         """Return the same of the origins `rows` alone."""
-        return Past(self.actual[rows], self.paths[:, rows], self.restless[rows], self.window_first, self.floor)
+        return Past(self.actual[rows], self.paths[:, rows], self.restless[rows], self.window_first, self.floor[rows])
 
 
 class Candidate(NamedTuple):
@@ -65,11 +65,11 @@ class Candidate(NamedTuple):
         found: Values = paths[list(self.models)].mean(axis=0)
         return found
 
-    def unit(self, path: Values, restless: Values, floor: float) -> Values:
-        """Return the unit in which the errors of `path` are counted; `restless` fits its leading axes."""
-        scale: Values = np.maximum(path, floor) ** self.power
-        present = 1 - self.weight + self.weight * restless
-        return scale * present.reshape(present.shape + (1,) * (scale.ndim - present.ndim))
+    def unit(self, path: Values, restless: Values, floor: Values) -> Values:
+        """Return the unit in which the errors of `path` are counted; `restless` and `floor` fit its leading axes."""
+        inner = restless.shape + (1,) * (path.ndim - restless.ndim)
+        scale: Values = np.maximum(path, floor.reshape(inner)) ** self.power
+        return scale * (1 - self.weight + self.weight * restless).reshape(inner)
 
 
 def usable(past: Past, candidate: Candidate) -> npt.NDArray[np.bool_]:
@@ -120,7 +120,7 @@ def _loss(past: Past, candidate: Candidate) -> float:
         return float("inf")
     actual = highest(past.actual[rows][:, past.window_first :])
     forecast = candidate.path(past.paths[:, rows])[:, past.window_first :].max(axis=1)
-    scale = candidate.unit(forecast, past.restless[rows], past.floor)
+    scale = candidate.unit(forecast, past.restless[rows], past.floor[rows])
     errors = (actual - forecast) / scale
     half = len(errors) // 2
     early, late = slice(None, half), slice(half, None)
@@ -170,7 +170,7 @@ def coverage_permille(past: Past) -> int:
     first = past.window_first
     scaled = errors(early, candidate)[:, first:]
     path = candidate.path(late.paths)
-    scale = candidate.unit(path, late.restless, past.floor)[:, first:]
+    scale = candidate.unit(path, late.restless, late.floor)[:, first:]
     inside = 0
     for origin in range(len(path)):
         maxima = np.sort((path[origin, first:] + scaled * scale[origin]).max(axis=1))

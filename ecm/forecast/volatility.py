@@ -1,4 +1,4 @@
-"""How restless a series is now against how restless it usually is."""
+"""How restless a series is now against how restless it usually is, and how high it went lately."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ LOCAL_MIN = 20
 NOW_MIN = 60
 """Restlessness now is that of the last hour, at least six steps; usual is that of four weeks."""
 USUAL_DAYS = 28
+FADE_MIN = 120
+"""A peak counts half after two hours: who came for a burst comes back within hours. On the first parts of public traces
+(web servers, a load balancer, mentions, taxi rides) 60 to 240 min lie within a few percent of each other in pinball
+loss at 0.995, 6 % below no peak at all."""
 BOUNDS = (0.25, 4.0)
 """Beyond these the ratio says more about a fault of measurement than about the load."""
 
@@ -33,3 +37,18 @@ def restlessness(values: Values, season: Season, floor: Values) -> Values:
     # Far below any real difference, far above what two machines differ by.
     bounded: Values = np.round(np.clip(ratio, *BOUNDS), 9)
     return bounded
+
+
+def fading_peak(values: Values, season: Season, floor: Values) -> Values:
+    """Return at every step, (series, time), the highest load up to it where each counts half `FADE_MIN` later.
+
+    At least `floor` (series). After a burst errors stay as large as they were within it: its end is no sooner known
+    than its beginning was.
+    """
+    # In logarithms, so that a running maximum does it: a load falls by a constant each step.
+    fallen = np.arange(values.shape[1]) * (season.interval_min / FADE_MIN)
+    least = np.maximum(floor, np.finfo(np.float64).tiny)[:, None]
+    level = np.log2(np.maximum(np.nan_to_num(values), least))
+    peak = np.exp2(np.maximum.accumulate(level + fallen, axis=1) - fallen)
+    found: Values = np.round(np.maximum(peak, least), 9)
+    return found
