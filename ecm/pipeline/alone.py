@@ -88,7 +88,7 @@ def _measured(name: str, span: Question, clock: Clock) -> Alone:
         fit_s=fitted - began,
         update_ms=1000 * (updated - fitted),
         loss=_mean(made.loss),
-        within=1 - _mean(made.exceeded[JUDGED]),
+        within=1 - _mean(made.exceeded(JUDGED)),
         score=score(run, span.trace.part(span.first), span.rules),
     )
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 import numpy as np
 import numpy.typing as npt
 
+from ecm.backtest.coverage import grain, pit
 from ecm.backtest.peers import HORIZON_H, REFRESH_H, HourlyForecasts
 from ecm.backtest.trace import Rules, Trace
 from ecm.forecast import DEFAULT, Predictor, Tried
@@ -23,8 +24,8 @@ from ecm.sizing import Demand, LoadSource, without_unexplained_fall
 NAME = "trace"
 UNITS_PER_NODE = 1000
 """A node's capacity in the whole units that a forecast is rounded to: a permille of a node is below any noise."""
-LEVELS = (900, 950, 990)
-"""Quantiles, permille, whose coverage is counted."""
+SEED = 19_971_211
+"""Of the chance that breaks ties of counts."""
 Counts = npt.NDArray[np.int64]
 Loads = npt.NDArray[np.float64]
 
@@ -43,6 +44,9 @@ class Question:
     time_zone: str = "UTC"
     holidays: str | None = None
     tried: Tried = DEFAULT
+    siblings: Loads | None = None
+    """(siblings, rows): loads of other applications of the VPN on the trace's grid and in its unit, NaN where not
+    measured; they are forecast with it and lend a young trace their shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +55,9 @@ class Replay:
 
     desired: Counts
     """(quantiles, rows): decided nodes, held between decisions."""
-    exceeded: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
-    """By permille: (rows with a decision), 1 where the window's maximum came to more than the quantile, NaN where the
-    window was not measured."""
+    pit: Loads = field(default_factory=lambda: np.empty(0))
+    """(rows with a decision): where the window's maximum lay in its forecast, from 0 to 1, ties of counts broken by
+    chance; NaN where the window was not measured."""
     loss: Loads = field(default_factory=lambda: np.empty(0))
     """(rows with a decision): pinball loss of the window's maximum at the first planning quantile, in units of the
     trace; NaN where the window was not measured."""
@@ -65,6 +69,10 @@ class Replay:
     """What was said of outages, retry storms and new levels, each as it was first mentioned."""
     held: int = 0
     """Decisions at which a fall that nothing explains kept capacity."""
+
+    def exceeded(self, permille: int) -> Loads:
+        """Return by decision 1 where the window's maximum lay above the quantile `permille`, else 0; NaN: unknown."""
+        return np.where(np.isnan(self.pit), np.nan, self.pit > permille / 1000)
 
 
 def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Replay:
@@ -80,7 +88,8 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     world = World(asked, period)
     desired = np.empty((len(asked.quantiles), len(times)), dtype=np.int64)
     current = np.full(len(asked.quantiles), rules.min_nodes)
-    exceeded = {level: np.full(len(times), np.nan) for level in LEVELS}
+    places = np.full(len(times), np.nan)
+    chance = np.random.default_rng(SEED).uniform(size=trace.rows)
     loss = np.full(len(times), np.nan)
     models: Counter[str] = Counter()
     effects: dict[str, None] = {}
@@ -88,26 +97,26 @@ def replay(asked: Question, progress: Callable[[int, int], None] = lambda _done,
     held_at = 0
     for index, row in enumerate(times):
         forecast = world.forecast(row)
-        demand = Demand(world.source(forecast), world.fleet.applications)
+        demand = Demand(world.source(forecast), world.fleet.applications[:1])
         for place, quantile in enumerate(asked.quantiles):
             held = int(current[place]) * UNITS_PER_NODE
             load = without_unexplained_fall(demand.at(quantile), forecast, held)
             current[place] = max(rules.min_nodes, -(-load.planned_mbps // UNITS_PER_NODE))
         desired[:, index] = current
         came = world.came(row, forecast)
-        for level in LEVELS:
-            exceeded[level][index] = np.nan if math.isnan(came) else came > _quantile(forecast, level)
+        places[index] = world.place(came, forecast, float(chance[row]))
         loss[index] = _pinball(came, _quantile(forecast, asked.quantiles[0]), asked.quantiles[0]) * world.unit
-        models[forecast.applications[0].model] += 1
-        effects.update(dict.fromkeys(forecast.applications[0].event_effects))
-        for text in forecast.applications[0].incidents:
+        said = forecast.applications[forecast.row(NAME)]
+        models[said.model] += 1
+        effects.update(dict.fromkeys(said.event_effects))
+        for text in said.incidents:
             incidents.setdefault(text.partition(" UTC")[0], text)
-        held_at += forecast.applications[0].unexplained_fall
+        held_at += said.unexplained_fall
         progress(index + 1, len(times))
     rows = trace.rows - asked.first
     return Replay(
         desired=np.repeat(desired, period, axis=1)[:, :rows],
-        exceeded=exceeded,
+        pit=places,
         loss=loss,
         models=tuple(models.most_common()),
         effects=tuple(effects),
@@ -122,11 +131,13 @@ class World:
     def __init__(self, asked: Question, period: int) -> None:
         trace, rules = asked.trace, asked.rules
         self._unit = UNITS_PER_NODE / rules.capacity
-        self._trace = trace
-        self.fleet = one_tier(asked.events, asked.time_zone, asked.holidays)
+        self._trace, self._grain = trace, grain(trace.load)
+        others = np.empty((0, trace.rows)) if asked.siblings is None else asked.siblings
+        names = (NAME, *(f"{NAME}-sibling-{k + 1}" for k in range(len(others))))
+        self.fleet = one_tier(asked.events, asked.time_zone, asked.holidays, names)
         profile = profile_of(asked.quantiles[0])
         self._profiles = {a.id: profile for a in self.fleet.applications}
-        self.history = history_of(trace, self._unit)
+        self.history = _with(history_of(trace, self._unit), names, others * self._unit)
         step = trace.step_min
         self._predictor = Predictor(
             self.history, self.fleet, lead_min=max(rules.boot_min, 1), hold_min=period * step, tried=asked.tried
@@ -151,9 +162,19 @@ class World:
         missing = window.size < forecast.scenarios.shape[2] - forecast.window_first_step or np.isnan(window).any()
         return float("nan") if missing else float(window.max()) * self._unit
 
+    def place(self, came: float, forecast: Forecast, chance: float) -> float:
+        """Return where the window's maximum `came` lay in its forecast, from 0 to 1; NaN where it was not measured."""
+        return float("nan") if math.isnan(came) else pit(_maxima(forecast), came, chance, self._grain * self._unit)
+
+
+def _maxima(forecast: Forecast) -> Loads:
+    """Return the maximum over the sizing window in every scenario of the trace."""
+    maxima: Loads = forecast.scenarios[forecast.row(NAME), :, forecast.window_first_step :].max(axis=1)
+    return maxima
+
 
 def _quantile(forecast: Forecast, permille: int) -> float:
-    maxima = np.sort(forecast.scenarios[0, :, forecast.window_first_step :].max(axis=1))
+    maxima = np.sort(_maxima(forecast))
     rank = math.ceil(permille * (len(maxima) + 1) / 1000)
     return float(maxima[min(rank, len(maxima)) - 1])
 
@@ -191,15 +212,29 @@ def profile_of(quantile_permille: int) -> QosProfile:
     )
 
 
-def one_tier(events: tuple[Event, ...] = (), time_zone: str = "UTC", holidays: str | None = None) -> Fleet:
-    """Return a fleet of one application on one tier in one zone."""
+def _with(history: DemandHistory, names: tuple[str, ...], others: Loads) -> DemandHistory:
+    """Return `history` of one application with those of `others` (applications, rows) beside it."""
+    mbps = np.concatenate([history.mbps, others])
+    return history.model_copy(update={"applications": names, "vpns": (NAME,) * len(names), "mbps": mbps})
+
+
+def one_tier(
+    events: tuple[Event, ...] = (),
+    time_zone: str = "UTC",
+    holidays: str | None = None,
+    applications: tuple[str, ...] = (NAME,),
+) -> Fleet:
+    """Return a fleet of applications of one VPN on one tier in one zone."""
     return Fleet(
         stack=NAME,
         region="us-east-1",
         zones=("us-east-1a",),
         network=Network(vpc_cidr=IPv4Network("10.0.0.0/16")),
         vpns=(Vpn(id=NAME, client_cidr=IPv4Network("172.16.0.0/24"), time_zone=time_zone, holidays=holidays),),
-        applications=(Application(id=NAME, vpn=NAME, profile=NAME, destinations=(IPv4Network("0.0.0.0/0"),)),),
+        applications=tuple(
+            Application(id=name, vpn=NAME, profile=NAME, destinations=(IPv4Network("0.0.0.0/0"),))
+            for name in applications
+        ),
         tiers=(Tier(id=NAME, role=Role.INGRESS, image=NAME, node_failures=0),),
         chains=(Chain(id=NAME, vpn=NAME, tiers=(NAME,)),),
         events=events,
