@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ecm.intent.problems import Problem, show
 from ecm.model.catalog import Catalog
 from ecm.model.fleet import Fleet, Tenancy, Tier
-from ecm.model.policy import Fact, Qos, Security
+from ecm.model.policy import Fact, Limits, Qos, Security
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,12 @@ class Files:
     fleet: Fleet
     qos: Qos
     security: Security
+    limits: Limits
     catalog: Catalog
     fleet_file: str
     qos_file: str
     security_file: str
+    limits_file: str
     catalog_file: str
 
 
@@ -29,6 +31,7 @@ def cross_problems(files: Files) -> tuple[Problem, ...]:
     """Return every contradiction between the fleet file and the policies."""
     checks: tuple[Callable[[Files], Iterator[Problem]], ...] = (
         _profiles,
+        _quantiles,
         _hosts,
         _events,
         _region,
@@ -53,6 +56,20 @@ def _profiles(files: Files) -> Iterator[Problem]:
                 show(a.profile),
                 f"no such profile in {files.qos_file}",
                 f"use one of: {_names(known)}; or add the profile there",
+            )
+
+
+def _quantiles(files: Files) -> Iterator[Problem]:
+    low, high = files.limits.quantile_min_permille, files.limits.quantile_max_permille
+    for profile in files.qos.profiles:
+        chosen = profile.planning_quantile_permille
+        if chosen is not None and not low <= chosen <= high:
+            yield Problem(
+                files.qos_file,
+                f"profiles.{profile.id}.planning_quantile_permille",
+                show(chosen),
+                f"{files.limits_file} allows {low} to {high}",
+                "choose one of these, or move quantile_min_permille or quantile_max_permille there",
             )
 
 

@@ -55,7 +55,7 @@ def load(root: Path, stack: str) -> Intent:
         problems.append(Problem(fleet_file, "stack", show(fleet.stack), what, f"write stack: {stack}"))
     if problems or fleet is None or qos is None or security is None or limits is None or catalog is None:
         raise IntentError(tuple(problems))
-    crossed = cross_problems(Files(fleet, qos, security, catalog, fleet_file, QOS, SECURITY, CATALOG))
+    crossed = cross_problems(Files(fleet, qos, security, limits, catalog, fleet_file, QOS, SECURITY, LIMITS, CATALOG))
     if crossed:
         raise IntentError(crossed)
     return Intent(fleet=fleet, qos=qos, security=security, limits=limits, catalog=catalog)

@@ -179,6 +179,15 @@ def test_security_level_beyond_the_defined_ones(edit: Edit) -> None:
     assert "defines levels up to 4" in problem.what
 
 
+def test_a_planning_quantile_outside_the_limits_is_refused_not_cut(edit: Edit) -> None:
+    price = "violated_minute_usd: 2.50\n"
+    problem = only(edit("policies/qos.yaml", price, f"{price}    planning_quantile_permille: 995\n"))
+    assert (problem.file, problem.field) == ("policies/qos.yaml", "profiles.realtime.planning_quantile_permille")
+    assert problem.what == "policies/limits.yaml allows 900 to 990"
+    inside = load(edit("policies/qos.yaml", "permille: 995", "permille: 985"), "dev")
+    assert next(p for p in inside.qos.profiles if p.id == "realtime").planning_quantile_permille == 985
+
+
 def test_host_outside_the_dns_zone(edit: Edit) -> None:
     problem = only(edit("stacks/dev.fleet.yaml", "    holidays: US\n", "    holidays: US\n    host: vpn.example.org\n"))
     assert problem.field == "vpns.lab.host"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ecm import sizing
@@ -46,6 +48,17 @@ def test_the_quantile_is_the_critical_ratio_shared_by_the_tiers_of_the_chain() -
     assert sizing.planning_quantile([PROFILES["intranet"]], 43_200, 1, limits) == limits.quantile_max_permille
     people = cheap.model_copy(update={"planning_quantile_permille": 950})
     assert sizing.planning_quantile([people], 43_200, 1, limits) == 950
+
+
+def test_a_quantile_that_people_set_is_what_every_tier_of_the_chain_is_planned_at() -> None:
+    chosen = {a: p.model_copy(update={"planning_quantile_permille": 970}) for a, p in PROFILES.items()}
+    forecast = a_forecast(INTENT.fleet, {"intranet": 600, "updates": 300})
+    for tiers, quantile in ((1, 970), (2, 985), (3, 990)):
+        sizer = sizing.Sizer(sizing.LoadSource(forecast, chosen), CATALOG, INTENT.limits)
+        sized = sizer.size(dataclasses.replace(context(), chain_tiers=tiers), APPLICATIONS)
+        assert isinstance(sized, TierSizing)
+        assert sized.load.quantile_permille == quantile
+        assert sized.load.planned_mbps == sizing.tier_load(sizer.source, APPLICATIONS, quantile).planned_mbps
 
 
 def source(loads: dict[str, int]) -> sizing.LoadSource:
