@@ -32,11 +32,13 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.plan_scale
 	@$(BIN)/python -m benchmarks.pulumi_overhead
 	@$(BIN)/python -m benchmarks.provisioning
+	@$(BIN)/python -m benchmarks.assignment
 
 bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.plan_scale --quick
 	@$(BIN)/python -m benchmarks.pulumi_overhead --quick
 	@$(BIN)/python -m benchmarks.provisioning --quick
+	@$(BIN)/python -m benchmarks.assignment --quick
 
 # A failure only warns: whatever needs no Pulumi works without it, and what needs it says so.
 toolchain: $(STAMPS)/project

@@ -22,6 +22,9 @@ from ecm.model.rendered import PeerTable
 from ecm.model.sizing import TierSizing
 from ecm.pipeline.rendering import config_digests
 
+LEVELS = 32
+"""Loads at which a tier's least cost is computed where an assignment is too large to be searched exactly."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -146,8 +149,29 @@ class _Study:
             limits=self.intent.limits,
             previous={a.application: a.chain for a in self.previous.applications} if self.previous else {},
             traffic_usd_micro=self._traffic_prices(vpn),
+            linear=self._linear(vpn),
         )
         return routing.assign(vpn, routes, self._cost)
+
+    def _linear(self, vpn: str) -> routing.Linear:
+        """Return what bounds the VPN's true costs from below and adds up over its applications."""
+        applications = tuple(a for a in self.applications.values() if a.vpn == vpn)
+        return routing.Linear(
+            least_mbps=sizing.least_loads(self.sizer.source, applications),
+            levels=self._levels,
+        )
+
+    def _levels(self, tier: str, most_mbps: int) -> routing.Levels:
+        """Return the least costs of a tier at LEVELS loads up to `most_mbps`, or up to the most that it can hold."""
+        tops = sorted({-(-most_mbps * k // LEVELS) for k in range(1, LEVELS + 1)})
+        found = []
+        for below, top in zip([0, *tops], tops, strict=False):
+            cost = self.sizer.least_cost(self.contexts[tier], below + 1)
+            if cost is None:
+                break
+            found.append((top, cost))
+        # Where a dearer level comes before a cheaper one, only the cheaper one is sure.
+        return tuple((top, min(cost for _, cost in found[k:])) for k, (top, _) in enumerate(found)) or ((0, 0),)
 
     def _traffic_prices(self, vpn: str) -> dict[tuple[str, str], int]:
         """Return what an application's expected traffic costs between the tiers of each chain, per hour."""

@@ -2,6 +2,21 @@
 
 from ecm.routing.assign import Assignment, Routes, assign
 from ecm.routing.chain import ChainFacts, chain_facts
+from ecm.routing.large import Levels, Linear
+from ecm.routing.problem import Problem
 from ecm.routing.security import tier_level
+from ecm.routing.solve import Solution, solve
 
-__all__ = ["Assignment", "ChainFacts", "Routes", "assign", "chain_facts", "tier_level"]
+__all__ = [
+    "Assignment",
+    "ChainFacts",
+    "Levels",
+    "Linear",
+    "Problem",
+    "Routes",
+    "Solution",
+    "assign",
+    "chain_facts",
+    "solve",
+    "tier_level",
+]

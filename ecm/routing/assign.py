@@ -1,18 +1,24 @@
-"""The cheapest assignment of a VPN's applications to its chains: branch and bound over exact tier costs."""
+"""The cheapest assignment of a VPN's applications to its chains.
+
+Branch and bound over exact tier costs; where that is too large, the solver of assignment problems, then moves on true
+cost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from ecm.model.base import MICRO, Frozen, Name
 from ecm.model.fleet import Application, Chain, Fleet
 from ecm.model.policy import Limits, OnViolation, QosProfile
 from ecm.model.refusal import Infeasible, Rejected
 from ecm.routing.chain import ChainFacts, candidates, failed_requirements
+from ecm.routing.large import Choice, Linear, descend, linearised
 
 EXACT_NODES = 20_000
-"""Search nodes per VPN within which the optimum is proven; beyond, the best found is returned with its bound."""
+"""Search nodes per VPN within which the optimum is proven; beyond, see `large`."""
 
 TierCost = Callable[[str, frozenset[str]], "int | Infeasible"]
 """Micro-USD per hour (price plus churn) of a tier that carries a set of applications; never falls as the set grows."""
@@ -53,6 +59,8 @@ class Routes:
     """Chain of each application in the previous plan."""
     traffic_usd_micro: dict[tuple[str, str], int]
     """Price per hour of an application's traffic between the tiers of a chain, by (application, chain)."""
+    linear: Linear | None = None
+    """What bounds true costs from below and adds up; None: beyond the exact search the best found stands."""
 
 
 @dataclass
@@ -76,7 +84,7 @@ def assign(vpn: str, routes: Routes, tier_cost: TierCost) -> Assignment | Infeas
     Security is hard. Latency, loss and outage are constraints; a profile that allows it falls back to the chain that
     misses the fewest of them. Cost is that of all tiers that carry something, plus the churn of every application that
     moves. Exact within EXACT_NODES search nodes (tier costs never fall as applications join, so the cost of a partial
-    assignment bounds that of its completions).
+    assignment bounds that of its completions); beyond, the better of what was found and of `large`, with a bound.
     """
     applications = sorted((a for a in routes.fleet.applications if a.vpn == vpn), key=lambda a: a.id)
     options: list[tuple[str, list[Option]]] = []
@@ -94,6 +102,8 @@ def assign(vpn: str, routes: Routes, tier_cost: TierCost) -> Assignment | Infeas
         routes=routes,
     )
     _descend(search, depth=0, chosen=(), cost=0)
+    if search.open_bound < search.best_cost:
+        _beyond(search)
     if search.best is None:
         assert search.blocked is not None  # noqa: S101 - without a refusal every leaf is a solution
         return search.blocked
@@ -151,6 +161,36 @@ def _descend(search: _Search, *, depth: int, chosen: tuple[Option, ...], cost: i
         before, search.load = search.load, {**search.load, **load}
         _descend(search, depth=depth + 1, chosen=(*chosen, option), cost=cost + total)
         search.load = before
+
+
+def _beyond(search: _Search) -> None:
+    """Raise the bound of the search, and take the solver's answer, improved on true cost, where it is better."""
+    linear = search.routes.linear
+    if linear is None:
+        return
+    options = [
+        (app, [Choice(o.chain, _own_cost(search, app, o.chain), search.chains[o.chain].tiers) for o in allowed])
+        for app, allowed in search.options
+    ]
+    found = linearised(options, linear)
+    search.open_bound = max(search.open_bound, found.bound)
+    starts = [[allowed.index(taken) for (_, allowed), taken in zip(search.options, search.best or (), strict=True)]]
+    if found.chosen is not None:
+        firsts = [0, *accumulate(len(allowed) for _, allowed in search.options)]
+        starts.append([int(o) - first for o, first in zip(found.chosen, firsts[:-1], strict=True)])
+    for start in starts:
+        _take_if_better(search, descend(options, start, lambda t, apps: _known(search.tier_cost(t, apps))))
+
+
+def _known(cost: int | Infeasible) -> int | None:
+    return cost if isinstance(cost, int) else None
+
+
+def _take_if_better(search: _Search, chosen: list[int]) -> None:
+    taken = tuple(allowed[n] for (_, allowed), n in zip(search.options, chosen, strict=True))
+    total = _total(search, {app: o.chain for (app, _), o in zip(search.options, taken, strict=True)})
+    if isinstance(total, int) and total < search.best_cost:
+        search.best, search.best_cost = taken, total
 
 
 def _step(search: _Search, application: str, chain: str) -> tuple[int, dict[str, frozenset[str]]] | Infeasible:

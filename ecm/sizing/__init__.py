@@ -1,7 +1,7 @@
 """Size: from the joint forecast of a tier's applications to the cheapest nodes that hold it after the worst loss."""
 
 from ecm.sizing.capacity import NodeCapacity, node_capacity
-from ecm.sizing.load import Demand, LoadSource, planning_quantile, tier_load, without_unexplained_fall
+from ecm.sizing.load import Demand, LoadSource, least_loads, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
 from ecm.sizing.survival import survivable
 from ecm.sizing.tier import Sizer, TierContext
@@ -15,6 +15,7 @@ __all__ = [
     "TierContext",
     "TierNeed",
     "cheapest_mix",
+    "least_loads",
     "node_capacity",
     "planning_quantile",
     "survivable",

@@ -49,6 +49,20 @@ def tier_load(source: LoadSource, applications: tuple[Application, ...], quantil
     return Demand(source, applications).at(quantile_permille)
 
 
+def least_loads(source: LoadSource, applications: tuple[Application, ...]) -> dict[str, int]:
+    """Return Mbit/s per application that add up: no planned load of some of them is below the sum of theirs.
+
+    Planned loads keep two such floors, the recent peaks and the promised bandwidths; it is the higher one of all
+    `applications` together.
+    """
+    counted = [a for a in applications if source.profiles[a.id].on_violation is not OnViolation.BEST_EFFORT]
+    rows = {a.id: source.forecast.applications[source.forecast.row(a.id)] for a in counted}
+    peaks = {a: row.recent_peak_mbps for a, row in rows.items()}
+    promised = {a: source.profiles[a].bandwidth_mbps for a in rows}
+    higher = max(peaks, promised, key=lambda floor: sum(floor.values()))
+    return {a.id: higher.get(a.id, 0) for a in applications}
+
+
 class Demand:
     """What some applications together may ask of a tier: the load at any planning quantile.
 

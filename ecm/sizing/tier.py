@@ -95,21 +95,44 @@ class Sizer:
         profiles = [self.source.profiles[a.id] for a in applications]
         quantile = planning_quantile(profiles, cheapest, context.chain_tiers, self.limits)
         load = self._load(context, applications, quantile)
-        need = self._need(context, candidates, load)
+        need, placements = self._placed(context, candidates, load.planned_mbps)
+        if placements is None:
+            return _too_much(context, need)
+        return self._sizing(context, load, placements, zone_loss=need.survive_zone_loss)
+
+    def least_cost(self, context: TierContext, planned_mbps: int) -> int | None:
+        """Return micro-USD per hour, with the churn, of the cheapest nodes that hold `planned_mbps`; None: none do.
+
+        Applications with a large flow of their own may make the same load dearer, never cheaper.
+        """
+        _, placements = self._placed(context, self.candidates(context), planned_mbps)
+        if placements is None:
+            return None
+        price = sum(p.count * self.price(context, p.shape) for p in placements)
+        return price + self._removed(context, placements) * self.limits.churn_usd_per_node
+
+    def _placed(
+        self, context: TierContext, candidates: tuple[Candidate, ...], planned_mbps: int
+    ) -> tuple[TierNeed, tuple[Placement, ...] | None]:
+        """Return what was needed and the cheapest placements that hold it."""
+        need = self._need(context, candidates, planned_mbps)
         placements = cheapest_mix(need)
         if placements is None and need.survive_zone_loss and context.unavailable:
             # A zone without capacity cannot be a spare; serving from what is left beats half a tier.
             need = need.model_copy(update={"survive_zone_loss": False})
             placements = cheapest_mix(need)
-        if placements is None:
-            return _too_much(context, need)
-        return self._sizing(context, load, placements, zone_loss=need.survive_zone_loss)
+        return need, placements
 
-    def _need(self, context: TierContext, candidates: tuple[Candidate, ...], load: Load) -> TierNeed:
+    def _removed(self, context: TierContext, placements: tuple[Placement, ...]) -> int:
+        """Return how many running nodes `placements` take away."""
+        kept = {(p.shape, p.zone): p.count for p in placements}
+        return sum(max(0, p.count - kept.get((p.shape, p.zone), 0)) for p in context.running)
+
+    def _need(self, context: TierContext, candidates: tuple[Candidate, ...], planned_mbps: int) -> TierNeed:
         return TierNeed(
             role=context.tier.role,
             candidates=candidates,
-            planned_mbps=load.planned_mbps,
+            planned_mbps=planned_mbps,
             node_failures=context.tier.node_failures,
             survive_zone_loss=_survives_zones(context),
             min_nodes=self.limits.min_healthy_nodes,
@@ -145,8 +168,6 @@ class Sizer:
     def _sizing(
         self, context: TierContext, load: Load, placements: tuple[Placement, ...], *, zone_loss: bool
     ) -> TierSizing:
-        kept = {(p.shape, p.zone): p.count for p in placements}
-        removed = sum(max(0, p.count - kept.get((p.shape, p.zone), 0)) for p in context.running)
         survival = self._survival(context, placements)
         return TierSizing(
             tier=context.tier.id,
@@ -154,7 +175,7 @@ class Sizer:
             placements=placements,
             usable_mbps=self._usable(context, placements, zone_loss=zone_loss),
             usd_micro_per_hour=sum(p.count * self.price(context, p.shape) for p in placements),
-            churn_usd_micro=removed * self.limits.churn_usd_per_node,
+            churn_usd_micro=self._removed(context, placements) * self.limits.churn_usd_per_node,
             survival=survival,
             choices=tuple(
                 Choice(

@@ -1,0 +1,119 @@
+"""Beyond the exact search: a linearised problem gives a valid bound and a start, moves on true cost the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecm.routing.problem import Problem
+from ecm.routing.solve import Solution, solve
+
+Levels = tuple[tuple[int, int], ...]
+"""(load in Mbit/s, least cost in micro-USD per hour of a tier with more than the level before it), rising."""
+
+_NO_CLOCK = 1e9
+"""Seconds that never pass."""
+PASSES = 3
+"""Times that every application is tried on each of its chains."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What is known of true costs that adds up over applications."""
+
+    least_mbps: dict[str, int]
+    """By application: the planned load of a set is never below the sum of these."""
+    levels: Callable[[str, int], Levels]
+    """(tier, most load that it may have) -> its levels."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chain that an application may take: its own cost, and the tiers it loads."""
+
+    chain: str
+    own_usd_micro: int
+    tiers: tuple[str, ...]
+
+
+def linearised(options: list[tuple[str, list[Choice]]], linear: Linear) -> Solution:
+    """Return the solution of the linearised problem; its bound holds for the true costs.
+
+    True costs are at least those of the levels that the sum of the least loads needs, so what bounds the cheapest
+    assignment of the linearised problem bounds the cheapest of the true one.
+    """
+    tiers = sorted({t for _, choices in options for c in choices for t in c.tiers})
+    number = {tier: n for n, tier in enumerate(tiers)}
+    most = dict.fromkeys(tiers, 0)
+    for application, choices in options:
+        for tier in {t for c in choices for t in c.tiers}:
+            most[tier] += linear.least_mbps[application]
+    levels = [linear.levels(tier, most[tier]) for tier in tiers]
+    flat = [(application, c) for application, choices in options for c in choices]
+    used = [(n, number[t]) for n, (_, c) in enumerate(flat) for t in c.tiers]
+    problem = Problem(
+        option_start=_starts([len(choices) for _, choices in options]),
+        cost=np.array([c.own_usd_micro for _, c in flat], dtype=np.int64),
+        use_start=_starts([len(c.tiers) for _, c in flat]),
+        use_resource=np.array([tier for _, tier in used], dtype=np.int64),
+        use_amount=np.array([linear.least_mbps[flat[n][0]] for n, _ in used], dtype=np.int64),
+        level_start=_starts([len(some) for some in levels]),
+        level_capacity=np.array([capacity for some in levels for capacity, _ in some], dtype=np.int64),
+        level_price=np.array([price for some in levels for _, price in some], dtype=np.int64),
+    )
+    return solve(problem, clock=lambda: 0.0, seconds=_NO_CLOCK)  # a plan is the same on every machine
+
+
+def descend(
+    options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cost: Callable[[str, frozenset[str]], int | None]
+) -> list[int]:
+    """Return `chosen` (an index into each application's choices) after moves that lower the true cost.
+
+    Applications are tried in order, each on its best other chain, until nothing gains or PASSES are over.
+    """
+    load: dict[str, frozenset[str]] = {}
+    for (application, choices), n in zip(options, chosen, strict=True):
+        for tier in choices[n].tiers:
+            load[tier] = load.get(tier, frozenset()) | {application}
+    now = list(chosen)
+    for _ in range(PASSES):
+        moved = False
+        for at, (application, choices) in enumerate(options):
+            gains = [_gain(application, choices[now[at]], choice, load, tier_cost) for choice in choices]
+            best = max(range(len(choices)), key=lambda n: (gains[n], n == now[at]))
+            if gains[best] > 0:
+                _move(application, choices[now[at]], choices[best], load)
+                now[at], moved = best, True
+        if not moved:
+            break
+    return now
+
+
+def _gain(
+    application: str,
+    source: Choice,
+    target: Choice,
+    load: dict[str, frozenset[str]],
+    tier_cost: Callable[[str, frozenset[str]], int | None],
+) -> int:
+    """Return what moving `application` from one chain to another saves; below 0 where it cannot be."""
+    saved = source.own_usd_micro - target.own_usd_micro
+    for tier in set(source.tiers) ^ set(target.tiers):
+        before = load.get(tier, frozenset())
+        after = before ^ {application}
+        now, then = (tier_cost(tier, some) if some else 0 for some in (before, after))
+        if then is None:
+            return -1
+        saved += (now or 0) - then
+    return saved
+
+
+def _move(application: str, source: Choice, target: Choice, load: dict[str, frozenset[str]]) -> None:
+    for tier in set(source.tiers) ^ set(target.tiers):
+        load[tier] = load.get(tier, frozenset()) ^ {application}
+
+
+def _starts(counts: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
