@@ -1,25 +1,30 @@
-"""What a node's agent needs of AWS: its bucket, the keys that its tier shares, and the instance metadata service."""
+"""What a node's agent needs of AWS: its bucket, the keys that its tier shares, and the instance metadata service.
+
+Three requests, signed with botocore's own signer and credentials: boto3's clients load the models of all operations of
+a service, which is as much memory as the rest of the agent's share of AWS together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
-import boto3
-from botocore.exceptions import ClientError
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
+from botocore.session import Session
 
-from ecm.aws.session import AwsError, client_config, translated
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+from ecm.aws.session import AwsError, translated
 
 METADATA: Final = "169.254.169.254"
 _METADATA_TIMEOUT_S: Final = 3
-_ABSENT: Final = frozenset({"NoSuchKey", "AccessDenied", "404", "403"})
-"""S3 denies a read of what is not there to a role that may not list the bucket."""
+_TIMEOUT_S: Final = 15
+_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
 @dataclass(frozen=True)
@@ -30,61 +35,106 @@ class Read:
     etag: str
 
 
+class _Sender(Protocol):
+    def send(self, request: AWSRequest) -> AWSResponse:
+        """Sign and send a request."""
+        ...
+
+
+class Signed:
+    """Requests to one service in one region with the standard credential chain."""
+
+    def __init__(self, session: Session, service: str, region: str) -> None:
+        self._session = session
+        self._signer = S3SigV4Auth if service == "s3" else SigV4Auth
+        self._service = service
+        self._region = region
+        self._http = URLLib3Session(timeout=_TIMEOUT_S, max_pool_connections=2)
+
+    def send(self, request: AWSRequest) -> AWSResponse:
+        """Sign and send a request; AwsError where there are no credentials or no answer."""
+        with translated(f"{request.method} {request.url}"):
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise AwsError("no AWS credentials: the instance has no role")
+            self._signer(credentials, self._service, self._region).add_auth(request)
+            return self._http.send(request.prepare())
+
+
 class NodeBucket:
     """The configuration bucket, as a node may use it."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
-        self._client = client
-        self._bucket = bucket
+    def __init__(self, sender: _Sender, url: str) -> None:
+        self._sender = sender
+        self._url = url
 
     def read(self, key: str, limit: int, known: str | None) -> Read | None:
         """Return an object unless it still has the ETag `known`; None where there is none that the node may read.
 
+        S3 denies a read of what is not there to a role that may not list the bucket, so a denial means the same.
         AwsError when S3 does not answer, or the object has more than `limit` bytes.
         """
-        condition = {"IfNoneMatch": known} if known else {}
-        with translated(f"read s3://{self._bucket}/{key}"):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=key, **condition)  # type: ignore[arg-type]
-            except ClientError as error:
-                code = str(error.response.get("Error", {}).get("Code", ""))
-                if code in ("304", "NotModified"):
-                    return Read(None, known or "")
-                if code in _ABSENT:
-                    return None
-                raise
-            if answer["ContentLength"] > limit:
-                raise AwsError(f"s3://{self._bucket}/{key} has more than {limit} bytes")
-            return Read(answer["Body"].read(limit + 1), answer["ETag"])
+        # One byte more than the limit at most is ever sent, however large the object is.
+        headers = {"Range": f"bytes=0-{limit}", **({"If-None-Match": known} if known else {})}
+        answer = self._sender.send(AWSRequest("GET", f"{self._url}/{key}", headers=headers))
+        if answer.status_code == 304:
+            return Read(None, known or "")
+        if answer.status_code in (403, 404):
+            return None
+        if answer.status_code not in (200, 206):
+            raise AwsError(f"cannot read {self._url}/{key}: {_why(answer)}")
+        data: bytes = answer.content
+        if len(data) > limit:
+            raise AwsError(f"{self._url}/{key} has more than {limit} bytes")
+        return Read(data, answer.headers.get("ETag", ""))
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object."""
-        with translated(f"write s3://{self._bucket}/{key}"):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType="text/plain")
+        headers = {"Content-Type": "text/plain"}
+        answer = self._sender.send(AWSRequest("PUT", f"{self._url}/{key}", headers=headers, data=data))
+        if answer.status_code != 200:
+            raise AwsError(f"cannot write {self._url}/{key}: {_why(answer)}")
 
 
 class NodeSecrets:
     """Secrets Manager, as a node may use it."""
 
-    def __init__(self, client: SecretsManagerClient) -> None:
-        self._client = client
+    def __init__(self, sender: _Sender, url: str) -> None:
+        self._sender = sender
+        self._url = url
 
     def read(self, name: str) -> str | None:
         """Return a secret's current text; None while it has no value."""
-        with translated(f"read the secret {name}"):
-            try:
-                return self._client.get_secret_value(SecretId=name)["SecretString"].strip()
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
-                    return None
-                raise
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "secretsmanager.GetSecretValue",
+        }
+        data = json.dumps({"SecretId": name}).encode()
+        answer = self._sender.send(AWSRequest("POST", f"{self._url}/", headers=headers, data=data))
+        try:
+            said: Mapping[str, Any] = json.loads(answer.content or b"{}")
+        except ValueError:
+            said = {}
+        if answer.status_code == 200 and isinstance(said.get("SecretString"), str):
+            return str(said["SecretString"]).strip()
+        if str(said.get("__type", "")).rpartition("#")[2] == "ResourceNotFoundException":
+            return None
+        raise AwsError(f"cannot read the secret {name}: {said.get('__type') or answer.status_code}")
+
+
+def _why(answer: AWSResponse) -> str:
+    found = _CODE.search(answer.content or b"") if answer.status_code >= 400 else None
+    return found[1].decode() if found else f"status {answer.status_code}"
 
 
 def node_clients(bucket: str, region: str | None) -> tuple[NodeBucket, NodeSecrets]:
-    """Return the bucket and the secrets with the instance's own role."""
-    session = boto3.Session(region_name=region)
-    s3 = session.client("s3", config=client_config())
-    return NodeBucket(s3, bucket), NodeSecrets(session.client("secretsmanager", config=client_config()))
+    """Return the bucket and the secrets with the instance's own role; AWS_ENDPOINT_URL stands for another server."""
+    session = Session()
+    place = region or os.environ.get("AWS_REGION") or "us-east-1"
+    other = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    s3 = f"{other}/{bucket}" if other else f"https://{bucket}.s3.{place}.amazonaws.com"
+    secrets = other or f"https://secretsmanager.{place}.amazonaws.com"
+    return NodeBucket(Signed(session, "s3", place), s3), NodeSecrets(Signed(session, "secretsmanager", place), secrets)
 
 
 def instance_tags(names: Iterable[str], address: str = METADATA, port: int = 80) -> dict[str, str]:

@@ -60,10 +60,9 @@ def _key(session: Session) -> tuple[SigningKey, tuple[str, ...]]:
 
 
 def _from_aws(session: Session, name: str) -> SigningKey:
-    from ecm.aws import NodeSecrets, client_config, open_session  # noqa: PLC0415 - boto3 only where the key is there
+    from ecm.aws import node_clients  # noqa: PLC0415 - boto3 only where the key is there
 
-    client = open_session(session.settings.region or "").client("secretsmanager", config=client_config())
-    text = NodeSecrets(client).read(name)
+    text = node_clients("", session.settings.region)[1].read(name)
     if text is None:
         raise CommandError(
             f"the secret {name} has no signing key\n"
