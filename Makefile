@@ -33,12 +33,14 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.pulumi_overhead
 	@$(BIN)/python -m benchmarks.provisioning
 	@$(BIN)/python -m benchmarks.assignment
+	@$(BIN)/python -m benchmarks.forecast_scale
 
 bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.plan_scale --quick
 	@$(BIN)/python -m benchmarks.pulumi_overhead --quick
 	@$(BIN)/python -m benchmarks.provisioning --quick
 	@$(BIN)/python -m benchmarks.assignment --quick
+	@$(BIN)/python -m benchmarks.forecast_scale --quick
 
 # A failure only warns: whatever needs no Pulumi works without it, and what needs it says so.
 toolchain: $(STAMPS)/project

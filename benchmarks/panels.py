@@ -64,7 +64,7 @@ def panel(series: int) -> Panel:
         vpns=tuple(a.vpn for a in fleet.applications),
         mbps=np.where(lost, np.nan, measured),
     )
-    return Panel(history, fleet, values[:, steps:])
+    return Panel(history, fleet, values[:, steps:].copy())
 
 
 def next_step(made: Panel, count: int = 1) -> DemandHistory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,10 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm.cli.deciding import Inputs
+from ecm.cli.exits import CommandError
 from ecm.cli.session import Session
-from ecm.forecast.outlook import OutlookPredictor
+from ecm.cli.settings import ForecastSettings
+from ecm.forecast.outlook import Backend, OutlookPredictor
 from ecm.model.outlook import Outlook
+from ecm.pipeline.backends import BackendError, Dask, Processes
 
+_MANY = 500
+"""Fewer series are forecast before other processes have started."""
 _SPANS_H = (6, 24, 48)
 """The table tells the highest load within so many hours."""
 
@@ -21,12 +27,23 @@ def make(session: Session, inputs: Inputs, moment: datetime, hours: int) -> Outl
     """Return the outlook; its fit is kept in the store, so that runs until the next refit only update."""
     store = session.store()
     kept = store.outlook()
-    predictor = OutlookPredictor(inputs.history, inputs.intent.fleet, kept=kept)
-    with session.err.status(f"forecast of {hours} h"):
-        made = predictor.at(moment, hours)
+    try:
+        with _backend(session.settings.forecast, len(inputs.history.applications)) as backend:
+            predictor = OutlookPredictor(inputs.history, inputs.intent.fleet, kept=kept, backend=backend)
+            with session.err.status(f"forecast of {hours} h"):
+                made = predictor.at(moment, hours)
+    except BackendError as error:
+        raise CommandError(str(error)) from None
     if predictor.kept is not None and predictor.kept != kept:
         store.set_outlook(predictor.kept)
     return made
+
+
+def _backend(settings: ForecastSettings, series: int) -> AbstractContextManager[Backend | None]:
+    """Return where the blocks are worked on; None: in this process."""
+    if settings.scheduler is not None:
+        return Dask(settings.scheduler)
+    return Processes() if series > _MANY else nullcontext()
 
 
 def data(made: Outlook, chosen: frozenset[str]) -> dict[str, Any]:

@@ -20,8 +20,20 @@ APPROVED: Final = f"{PROJECT}:approvedPlan"
 STORE: Final = f"{PROJECT}:store"
 SIGNER: Final = f"{PROJECT}:signer"
 SIGNERS: Final = f"{PROJECT}:signers"
+FORECAST: Final = f"{PROJECT}:forecast"
 _DEFAULT_STORE: Final = ".ecm/store"
 _DEFAULT_SIGNER: Final = ".ecm/keys"
+_BACKENDS: Final = ("local", "dask")
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """Where forecasts of many series are worked on."""
+
+    backend: str = "local"
+    """`local` or `dask`."""
+    scheduler: str | None = None
+    """Of Dask: `tcp://host:port`, or `tls://host:port`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class StackSettings:
     """Where the private key is that signs approved plans: a folder, or secretsmanager:NAME."""
     signers: tuple[str, ...]
     """Public keys whose signature nodes accept."""
+    forecast: ForecastSettings = ForecastSettings()
 
 
 def read_settings(root: Path, stack: str) -> StackSettings:
@@ -51,7 +64,24 @@ def read_settings(root: Path, stack: str) -> StackSettings:
         region=str(config["aws:region"]) if config.get("aws:region") else None,
         signer=str(config.get(SIGNER) or _DEFAULT_SIGNER),
         signers=tuple(str(config.get(SIGNERS) or "").split()),
+        forecast=_forecast(config.get(FORECAST), path),
     )
+
+
+def _forecast(found: object, path: Path) -> ForecastSettings:
+    """Return what the file says of forecasts; CommandError says what is wrong with it."""
+    if found is None:
+        return ForecastSettings()
+    where = f"{path}: config.{FORECAST}"
+    if not isinstance(found, dict) or not set(found) <= {"backend", "scheduler"}:
+        raise CommandError(f"{where}: must hold `backend: local` or `backend: dask` with `scheduler: tcp://host:port`")
+    backend, scheduler = str(found.get("backend", "local")), found.get("scheduler")
+    if backend not in _BACKENDS:
+        raise CommandError(f"{where}.backend: {backend!r} is not known; there is: {', '.join(_BACKENDS)}")
+    if (backend == "dask") != (scheduler is not None):
+        missing = "needs" if backend == "dask" else "has no use for"
+        raise CommandError(f"{where}.scheduler: backend {backend} {missing} an address, tcp://host:port")
+    return ForecastSettings(backend, None if scheduler is None else str(scheduler))
 
 
 def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]) -> Path:

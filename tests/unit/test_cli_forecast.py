@@ -191,3 +191,15 @@ def test_panels_begin_where_the_history_ends(project: Project) -> None:
     assert web.window is not None
     assert (web.window.start, web.window.end) == (MOMENT + timedelta(minutes=30), web.end)
     assert (web.notes, desktop.notes) == (("fell",), ())
+
+
+def test_a_scheduler_that_does_not_answer_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setattr("ecm.pipeline.backends.CONNECT_S", 1)
+    settings = project.root / "stacks" / "Pulumi.dev.yaml"
+    told = "  endpoint-chain-manager:forecast: {backend: dask, scheduler: 'tcp://127.0.0.1:1'}\n"
+    settings.write_text(settings.read_text(encoding="utf-8").rstrip("\n") + "\n" + told, encoding="utf-8")
+    code, _, err = forecast(project, "--hours", "6")
+    assert code == Code.ERROR
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in err
+    assert "Traceback" not in err
