@@ -117,7 +117,12 @@ def test_planning_on_its_own_result_proposes_nothing(again: Again) -> None:
 def test_rise_adds_exactly_the_planned_slots(risen: Turn) -> None:
     new = slots(risen.plan) - set(risen.before.nodes)
     assert new, "the morning must need more nodes than the night"
-    assert {c.subject.removeprefix("slot ").replace("/", "-") + "-g1" for c in risen.plan.changes if c.additive} == new
+    added = [c for c in risen.plan.changes if c.additive and c.kind is not ChangeKind.CONFIGURE]
+    assert {c.subject.removeprefix("slot ").replace("/", "-") + "-g1" for c in added} == new
+    # The tier's other nodes hear of their new siblings.
+    told = {c.subject for c in risen.plan.changes if c.kind is ChangeKind.CONFIGURE}
+    assert len(told) == len(risen.before.nodes)
+    assert all(subject.startswith("object nodes/") for subject in told)
     assert set(risen.after.nodes) == slots(risen.plan)
     assert {name for kind, name in risen.previewed("create") if kind == INSTANCE} == new
     assert (risen.verified, risen.report.findings) == (0, ())
