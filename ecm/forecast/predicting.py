@@ -18,6 +18,7 @@ from ecm.forecast.models import DEFAULT, Tried
 from ecm.forecast.panel import held
 from ecm.forecast.totals import totals
 from ecm.forecast.whole import DECIMALS, quantiles, tail_permille, whole
+from ecm.model.base import MAX_MBPS
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Fleet
 from ecm.model.forecast import ApplicationForecast
@@ -164,7 +165,7 @@ def _application(
     last = last_measured(values)[0]
     # 0 where nothing was measured at all: then all is borrowed.
     last = np.nan_to_num(last)
-    peak = math.ceil(round(float(last if np.isnan(recent) else floor), DECIMALS))
+    peak = min(math.ceil(round(float(last if np.isnan(recent) else floor), DECIMALS)), MAX_MBPS)
     steps = quantiles(series.now, tail_permille)
     window = quantiles(series.now[:, horizon.window_first :].max(axis=1)[:, None], tail_permille)
     effect, fitted = fit.effects[row], fit.series[row]

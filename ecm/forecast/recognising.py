@@ -158,9 +158,8 @@ class _Watch:
         last = np.maximum.accumulate(np.where(fallen & (place - up >= long), place, -1), axis=1)
         watched = (~fallen & (last >= 0) & (place - last <= reach))[:, first - begin :]
         self._watched[:, first:after] = watched
-        self._storm[:, first:after] = watched & (
-            self._values[:, first:after] > self._usual[:, first:after] / self._back
-        )
+        above = self._values[:, first:after] * self._back > self._usual[:, first:after]
+        self._storm[:, first:after] = watched & above
 
     def found(self, row: int) -> Incidents:
         """Return what befell one series."""

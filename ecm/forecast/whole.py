@@ -7,14 +7,13 @@ import math
 import numpy as np
 
 from ecm.forecast.arrays import Values, conformal
+from ecm.model.base import MAX_MBPS
 
 TAIL_SHARE = 0.999
 TAIL_CAP = 1.5
 """Quantiles beyond the largest scenario reach to P99.9, at most half as much again."""
 DECIMALS = 6
 """Values are rounded to this before they are rounded to whole Mbit/s: machines differ in the last bits."""
-MAX_MBPS = 10_000_000
-"""The largest load that the model of a plan can hold."""
 
 
 def whole(values: Values) -> Values:

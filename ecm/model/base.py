@@ -78,7 +78,9 @@ CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)]
 """Free text of one line; never reaches a template."""
 UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
-Mbps = Annotated[int, Field(ge=0, le=10_000_000)]
+MAX_MBPS = 10_000_000
+"""10 Tbit/s: the largest load that a plan can hold, beyond any tier of 16 nodes."""
+Mbps = Annotated[int, Field(ge=0, le=MAX_MBPS)]
 Permille = Annotated[int, Field(ge=0, le=1000)]
 MicroUsd = Annotated[int, Field(ge=0)]
 UsdPrice = Annotated[int, Field(ge=0), BeforeValidator(_micro, json_schema_input_type=Annotated[float, Field(ge=0)])]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ecm.model.base import MAX_MBPS
 from ecm.model.demand import Forecast
 from ecm.model.fleet import Application
 from ecm.model.policy import Limits, OnViolation, QosProfile
@@ -90,6 +91,7 @@ class Demand:
         bounds["recent-forecast"] = before
         if self._uncovered:
             bounds["coverage-failed"] = -(-self._peak * UNCOVERED_PERMILLE // 1000)
+        bounds = {name: min(mbps, MAX_MBPS) for name, mbps in bounds.items()}
         # Where several bind, the plainest reason is named.
         constraint = max(bounds, key=lambda name: (bounds[name], name != "recent-forecast", name))
         because = Because(
@@ -111,7 +113,7 @@ class Demand:
         )
 
     def _quantile(self, maxima: npt.NDArray[np.float64], permille: int) -> int:
-        return _quantile(maxima, permille, self._forecast.tail_factor_permille)
+        return min(_quantile(maxima, permille, self._forecast.tail_factor_permille), MAX_MBPS)
 
     def _detail(self, quantile_permille: int, at_quantile: int, before: int) -> str:
         missed = f"; the band of {', '.join(self._uncovered)} did not hold lately" if self._uncovered else ""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ecm.forecast.totals import totals
 from ecm.forecast.whole import quantiles
+from ecm.model.base import MAX_MBPS
 from tests.forecasts import a_forecast
 from tests.traces import a_fleet
 
@@ -52,6 +53,11 @@ def test_applications_whose_peaks_fall_together_add_up_exactly(loads):
     corp, lab = totals(MADE, alike, FIRST, 1000)
     assert corp.p99_mbps == tuple(3 * q for q in lab.p99_mbps)
     assert corp.p50_mbps == tuple(3 * q for q in lab.p50_mbps)
+
+
+def test_a_sum_beyond_what_a_plan_holds_is_cut():
+    corp, _ = totals(MADE, np.full((len(MADE), 50, 6), 9e6), FIRST, TAIL)
+    assert corp.window_p50_mbps == corp.window_p99_mbps == MAX_MBPS
 
 
 def test_peaks_that_do_not_meet_are_not_paid_for_twice():

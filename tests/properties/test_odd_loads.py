@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecm.forecast import ForecastError, predict
-from ecm.forecast.whole import MAX_MBPS
+from ecm.model.base import MAX_MBPS
 from ecm.model.demand import DemandHistory
 from ecm.model.fleet import Event
 from ecm.pipeline import World, decide
@@ -68,7 +68,7 @@ def refused_or(make):
     return None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(), st.sampled_from([0, 13, 300]), st.sampled_from([(5, 15), (25, 120)]))
 def test_any_mixture_gives_a_sane_forecast_or_a_refusal(history, late, window):
     event = Event(id="e", kind="e", start=history.end - timedelta(hours=3), end=history.end + timedelta(hours=3))
@@ -87,7 +87,7 @@ def test_any_mixture_gives_a_sane_forecast_or_a_refusal(history, late, window):
         assert all(0 <= a <= b <= c for a, b, c in zip(one.p50_mbps, one.p90_mbps, one.p99_mbps, strict=True))
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_any_mixture_is_planned_or_refused(history):
     intent = an_intent(tuple(Wanted(PROFILE.model_copy(update={"id": f"p-{n}"})) for n in range(len(NAMES))))
