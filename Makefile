@@ -34,6 +34,8 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.provisioning
 	@$(BIN)/python -m benchmarks.assignment
 	@$(BIN)/python -m benchmarks.forecast_scale
+	@$(BIN)/python -m benchmarks.failover
+	@$(BIN)/python -m benchmarks.chain_throughput
 
 bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.plan_scale --quick

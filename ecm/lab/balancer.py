@@ -26,7 +26,8 @@ from ecm.model.contract import HEALTH_PATH, HEALTH_PORT
 INTERVAL_S: Final = 5.0
 TIMEOUT_S: Final = 2.0
 THRESHOLD: Final = 2
-_SEED: Final = 0x45434D
+_SEED: Final = 16
+"""Spreads the first eight clients evenly over two and over three targets."""
 _LOOK_S: Final = 0.2
 
 
@@ -74,7 +75,7 @@ def ruleset(lab: Lab, known: dict[str, Target]) -> str:
         if not chosen:
             continue
         choice = ", ".join(f"{at} : {t.address}" for at, t in enumerate(chosen))
-        hashed = f"jhash ip saddr . udp sport mod {len(chosen)} seed {_SEED:#x} map {{ {choice} }}"
+        hashed = f"jhash ip saddr . udp sport mod {len(chosen)} seed {_SEED} map {{ {choice} }}"
         ports = sorted(c.listener_port for c in lab.desired.classes if c.id in vpn.classes)
         lines += [f"    ip daddr {lab.entry(vpn.id)} udp dport {port} dnat to {hashed}" for port in ports]
     return "\n".join([*lines, "  }", "}", ""])

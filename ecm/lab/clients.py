@@ -52,8 +52,9 @@ def _text(raw: bytes) -> str:
 
 
 def new_clients(folder: Folder, desired: Desired, count: int, assisted: int) -> tuple[Client, ...]:
-    """Return `count` clients of each VPN with keys of their own; the first `assisted` of each are assisted."""
+    """Return `count` clients of each VPN with keys of their own; `assisted` of each, every other one first, are assisted."""
     made: list[Client] = []
+    chosen = [*range(0, count, 2), *range(1, count, 2)][:assisted]
     for vpn in desired.vpns:
         for at in range(count):
             number = len(made)
@@ -64,7 +65,7 @@ def new_clients(folder: Folder, desired: Desired, count: int, assisted: int) -> 
                 number=number,
                 public_key=public,
                 address=IPv4Address(int(vpn.client_cidr.network_address) + 10 + at),
-                assisted=at < assisted,
+                assisted=at in chosen,
             )
             write(_key_file(folder, client), private.encode(), 0o600)
             made.append(client)

@@ -188,9 +188,14 @@ class Drill:
         role = lab.desired.tier(tier).role
         interval = 1 / lab.flows.packets_per_s
         mine = _of(packets, before.get(key, frozenset()))
-        elsewhere = frozenset[int]().union(*(ports for k, ports in before.items() if k != key))
+        elsewhere = _of(packets, frozenset[int]().union(*(ports for k, ports in before.items() if k != key))) & ~mine
+        if role is Role.INGRESS:
+            # A client's session moves as a whole, and the flows that it begins meanwhile wait with it.
+            owner = np.array([client.number for client, _ in routes(lab)])[packets.flow]
+            mine = np.isin(owner, np.unique(owner[mine]))
+            elsewhere = ~mine
         through = losses(_only(packets, mine), interval)
-        others = losses(_only(packets, _of(packets, elsewhere) & ~mine), interval)
+        others = losses(_only(packets, elsewhere), interval)
         all_lost = packets.back == 0
         shares, error = _shares(self._folder, lab, key, flows)
         return Result(

@@ -68,9 +68,9 @@ def test_new_flows_are_spread_over_healthy_targets_and_over_all_when_none_is() -
     lab = a_lab()
     known = {t.node: t for t in targets(lab)}
     one, two = known.values()
-    assert f"mod 2 seed 0x45434d map {{ 0 : {one.address}, 1 : {two.address} }}" in ruleset(lab, known)
+    assert f"mod 2 seed 16 map {{ 0 : {one.address}, 1 : {two.address} }}" in ruleset(lab, known)
     one.healthy, two.healthy = False, True
-    assert f"mod 1 seed 0x45434d map {{ 0 : {two.address} }}" in ruleset(lab, known)
+    assert f"mod 1 seed 16 map {{ 0 : {two.address} }}" in ruleset(lab, known)
     two.healthy = False
     assert "mod 2" in ruleset(lab, known)
 
