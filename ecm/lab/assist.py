@@ -1,7 +1,7 @@
 """An assisted client: it probes through its tunnel, and when answers stop it takes another way at once.
 
 WireGuard itself notices after 15 s, and sends from the port that it has: a load balancer goes on sending those packets
-where it sent them before. The assistance needs `wg` only. Two probes without an answer, and the tunnel gets a new
+where it sent them before. The assistance needs `wg` only. Four probes without an answer, and the tunnel gets a new
 source port and with it a handshake; where that is not answered, the next port, until one leads to a node that lives.
 """
 
@@ -22,7 +22,8 @@ from ecm.lab.state import Client, Folder, Lab
 from ecm.lab.traffic import MAGIC, PROBE
 
 EVERY_S: Final = 0.2
-MISSED: Final = 2
+MISSED: Final = 4
+"""Longer than the tiers behind the entry take to heal themselves: that is no reason to move."""
 ANSWER_S: Final = 0.25
 """A node that lives answers a handshake within this, or the next port is tried."""
 GRACE_S: Final = 4.0

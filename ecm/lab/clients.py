@@ -52,7 +52,7 @@ def _text(raw: bytes) -> str:
 
 
 def new_clients(folder: Folder, desired: Desired, count: int, assisted: int) -> tuple[Client, ...]:
-    """Return `count` clients of each VPN with keys of their own; `assisted` of each, every other one first, are assisted."""
+    """Return `count` clients of each VPN with keys of their own, of which `assisted` are, every other one first."""
     made: list[Client] = []
     chosen = [*range(0, count, 2), *range(1, count, 2)][:assisted]
     for vpn in desired.vpns:
