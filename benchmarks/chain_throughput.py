@@ -50,7 +50,10 @@ def _busy() -> float:
 
 
 def carry(client: str, server: str, address: str, seconds: int) -> dict[str, float]:
-    """Return Mbit/s of one TCP transfer between two namespaces, and processor seconds of the machine per Gbit."""
+    """Return Mbit/s of one TCP transfer between two namespaces, and processor seconds per Gbit.
+
+    The seconds are the whole machine's, since the kernel's part belongs to no process: nothing else may run on it.
+    """
     listener = subprocess.Popen(
         ["ip", "netns", "exec", server, "iperf3", "-s", "-1", "-B", address, "-p", str(_PORT)],
         stdout=subprocess.DEVNULL,
