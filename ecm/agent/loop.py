@@ -22,7 +22,7 @@ from ecm.agent.node import Node
 from ecm.agent.pull import Puller
 from ecm.agent.returns import ReturnRoutes
 from ecm.agent.server import ControlServer, HealthServer, json_page, metrics_page
-from ecm.agent.shell import Machine, Shell, ToolError
+from ecm.agent.shell import Machine, Shell
 from ecm.agent.state import State
 
 _RTMGRP_IPV4_ROUTE: Final = 0x40
@@ -54,6 +54,7 @@ class Agent:
         self._stopping = threading.Event()
         self._wake, self._waker = socket.socketpair()
         self._health: HealthServer | None = None
+        self._told = ""
 
     def run(self) -> None:
         """Run until a signal to stop; what was set up stays as it is."""
@@ -200,7 +201,7 @@ class Agent:
             while not self._stopping.is_set():
                 try:
                     work()
-                except (ToolError, OSError, ValueError) as error:
+                except Exception as error:
                     self._tell(f"{work.__name__}: {error}")
                     self._stopping.wait(1)
 
@@ -208,7 +209,7 @@ class Agent:
 
     def _tell(self, text: str) -> None:
         """Write to the journal what has changed since the last line."""
-        if text != getattr(self, "_told", ""):
+        if text != self._told:
             self._told = text
             sys.stderr.write(f"{text or 'healthy'}\n")
             sys.stderr.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ecm.agent import health
@@ -39,7 +39,6 @@ class Counts:
     taken_back: int = 0
     mended: int = 0
     failed: int = 0
-    unknown: dict[str, int] = field(default_factory=dict)
 
 
 class Node:
@@ -147,7 +146,7 @@ class Node:
         self.counts.applied += 1
         try:
             self._make(version)
-        except (ToolError, VersionError, OSError) as error:
+        except (ToolError, ValueError, OSError) as error:
             self._take_back(f"could not be applied: {error}", now)
 
     def _decide(self, judged: Health, now: float) -> None:
@@ -201,7 +200,7 @@ class Node:
     def _try(self, doing: str, now: float, action: Callable[[], None]) -> None:
         try:
             action()
-        except (ToolError, VersionError, OSError) as error:
+        except (ToolError, ValueError, OSError) as error:
             self._failed(doing, now, error)
 
     def _failed(self, doing: str, now: float, error: Exception) -> None:
@@ -213,7 +212,7 @@ class Node:
         machinery, devices = self._machinery, version.document.interfaces
         try:
             wrong = tuple(machinery.interfaces.wrong(devices))
-        except ToolError:
+        except (ToolError, ValueError):
             wrong = tuple(d.name for d in devices)
         answers = machinery.bird.answers()
         return Seen(
