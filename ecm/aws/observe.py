@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -13,6 +14,7 @@ from ecm.aws.instances import observe_nodes, since_when
 from ecm.aws.outputs import RecordOutput, StackOutputs, read_outputs
 from ecm.aws.session import client_config, open_session, translated
 from ecm.model.base import UtcTime, digest_bytes
+from ecm.model.contract import public_key_key
 from ecm.model.observed import Observed, ObservedConfig, ObservedRecord, ObservedRoute, Unavailable
 
 if TYPE_CHECKING:
@@ -47,7 +49,11 @@ def observe(
     """
     where = read_outputs(outputs)
     session = open_session(where.region)
-    nodes = observe_nodes(session, where, stack)
+    keys = _published(session, where)
+    nodes = (
+        node.model_copy(update={"key_published_at": keys.get(public_key_key(node.slot, node.generation))})
+        for node in observe_nodes(session, where, stack)
+    )
     return Observed(
         stack=stack,
         taken_at=taken_at,
@@ -124,6 +130,22 @@ def _configs(session: boto3.Session, outputs: StackOutputs) -> tuple[ObservedCon
     client = session.client("s3", config=client_config())
     with translated(f"read the configuration objects in {bucket}"), ThreadPoolExecutor(_READERS) as readers:
         return tuple(readers.map(lambda key: _config(client, bucket, key), keys))
+
+
+def _published(session: boto3.Session, outputs: StackOutputs) -> dict[str, datetime]:
+    """Return when each object below `keys/` was written: a node's agent writes its public key when it has come up."""
+    bucket = outputs.config_bucket
+    if bucket is None:
+        return {}
+    client = session.client("s3", config=client_config())
+    with translated(f"list the public keys in {bucket}"):
+        try:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="keys/")
+            return {item["Key"]: item["LastModified"] for page in pages for item in page.get("Contents", ())}
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                return {}
+            raise
 
 
 def _config(client: S3Client, bucket: str, key: str) -> ObservedConfig:

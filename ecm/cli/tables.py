@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from ecm.model.demand import Severity, TelemetryFinding
-from ecm.model.plan import Decision, Plan
+from ecm.model.observed import Health
+from ecm.model.plan import Decision, NodeState, Plan
 from ecm.model.report import Report
-from ecm.review import Explanation
+from ecm.review import Explanation, FleetHealth
+from ecm.review import Standing as Whole
 from ecm.review.figures import change_usd, headroom, quantile, usd
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
@@ -28,6 +31,57 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+_STANDINGS = {
+    Whole.WHOLE: "green",
+    Whole.REDUCED: "yellow",
+    Whole.UNKNOWN: "dim",
+    Whole.SHORT: "red",
+    Whole.DOWN: "red",
+}
+
+
+def health_tables(out: Console, fleet: FleetHealth, at: datetime) -> None:
+    """Print how every chain, tier and node is at `at`."""
+    chains = _table("chain", "", "tiers")
+    for chain in fleet.chains:
+        chains.add_row(chain.chain, f"[{_STANDINGS[chain.standing]}]{chain.standing}[/]", " > ".join(chain.tiers))
+    out.print(chains)
+    out.print()
+    tiers = _table("tier", "", "nodes", "Mbit/s", "planned load", right=("nodes", "Mbit/s", "planned load"))
+    nodes = _table("node", "instance", "health", "EC2", "target", "since", "configuration", "key", "joined after")
+    for tier in fleet.tiers:
+        colour = _STANDINGS[tier.standing]
+        counted = f"{tier.serving} of {tier.planned}"
+        tiers.add_row(tier.tier, f"[{colour}]{tier.standing}[/]", counted, str(tier.serving_mbps), str(tier.load_mbps))
+        for node in tier.nodes:
+            since = node.unhealthy_since or node.healthy_since
+            draining = " draining" if node.state is NodeState.DRAINING else ""
+            nodes.add_row(
+                f"{node.slot} g{node.generation}{draining}",
+                node.instance or "none",
+                f"[{_HEALTHS[node.health]}]{node.health}[/]",
+                node.instance_check or "-",
+                node.target_check or "-",
+                _age(since, at),
+                {True: "current", False: "[yellow]other[/]", None: "-"}[node.config_current],
+                _age(node.key_published_at, at),
+                "-" if node.joined_after_s is None else f"{node.joined_after_s} s",
+            )
+    out.print(tiers)
+    out.print()
+    out.print(nodes)
+
+
+_HEALTHS = {Health.HEALTHY: "green", Health.UNHEALTHY: "red", Health.UNKNOWN: "dim", Health.NEW: "yellow"}
+
+
+def _age(moment: datetime | None, at: datetime) -> str:
+    if moment is None:
+        return "-"
+    minutes = max(0, int((at - moment).total_seconds())) // 60
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
 
 
 def plan_summary(out: Console, plan: Plan, *, nothing: bool) -> None:

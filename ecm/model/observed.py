@@ -44,6 +44,13 @@ class ObservedNode(Frozen):
     unhealthy_since: UtcTime | None = None
     healthy_since: UtcTime | None = None
     """First of the snapshots in a row that found it healthy."""
+    instance_check: Health | None = None
+    """EC2's own checks; none: the node does not run."""
+    target_check: Health | None = None
+    """The load balancers' checks of an ingress node; none: no load balancer watches it."""
+    launched_at: UtcTime | None = None
+    key_published_at: UtcTime | None = None
+    """When its agent last published its public key: the node has joined its neighbours; none: it never did."""
     private_ip: Text | None = None
     interface_id: Text | None = None
     """The network interface that routes to the node name."""

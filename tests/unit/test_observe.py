@@ -248,3 +248,13 @@ def test_an_endpoint_that_does_not_answer(credentials: None, monkeypatch: pytest
 def test_outputs_of_another_program(outputs: dict[str, Any]) -> None:
     with pytest.raises(AwsError, match="stack output"):
         observe(outputs, stack="dev", taken_at=NOW)
+
+
+def test_each_layer_of_a_nodes_health_and_when_it_joined_are_told_apart(world: World) -> None:
+    bucket = world.outputs["configBucket"]
+    world.s3.put_object(Bucket=bucket, Key=f"keys/{SLOTS[0]}/g1.pub", Body=b"key")
+    first, second = world.look().nodes
+    assert first.key_published_at is not None
+    assert first.launched_at is not None
+    assert (first.instance_check, first.target_check is None) == (Health.HEALTHY, first.registered is None)
+    assert second.key_published_at is None

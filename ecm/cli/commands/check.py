@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session, now
-from ecm.cli.standing import Standing, ask_stack, standing
-from ecm.cli.tables import report_table
+from ecm.cli.standing import Standing, ask_stack, observed, standing
+from ecm.cli.tables import health_tables, report_table
 from ecm.model.plan import Plan
+from ecm.review import FleetHealth, fleet_health
 from ecm.store import Store
 from ecm.verify import compare
 
@@ -63,14 +65,19 @@ def status(
     ctx: typer.Context,
     offline: Annotated[bool, typer.Option("--offline", help="Go by the journal; do not ask Pulumi.")] = False,
 ) -> None:
-    """Show what is applied, approved and planned, what is unavailable, and the last entries of the journal."""
+    """Show how every chain, tier and node is, what is applied, approved and planned, and the journal's last entries."""
     session: Session = ctx.obj
     store = session.store()
     stands = standing(session, store, offline=offline)
     facts = _facts(session, store, stands)
+    at = now()
+    health = _health(session, store, stands, at)
     if session.as_json:
-        session.emit(facts)
+        session.emit({**facts, "health": health.model_dump(mode="json") if health else None})
         return
+    if health is not None:
+        health_tables(session.out, health, at)
+        session.out.print()
     for key in ("stack", "applied", "approved", "latest", "unfinished"):
         session.out.print(f"{key:<12} {facts[key] or 'none'}", markup=False)
     for mark in facts["unavailable"]:
@@ -78,6 +85,21 @@ def status(
     for entry in facts["journal"][-_LAST:]:
         plan = (entry["plan"] or "")[:19]
         session.out.print(f"  {entry['at']} {entry['kind']:<11} {plan:<19} {entry['who']} {entry['why']}", markup=False)
+
+
+def _health(session: Session, store: Store, stands: Standing, at: datetime) -> FleetHealth | None:
+    """Return how what stands is; none where nothing stands. What nobody can be asked about is unknown."""
+    if stands.previous is None:
+        return None
+    seen = None
+    if stands.asked:
+        from ecm.aws import AwsError  # noqa: PLC0415 - boto3 only where AWS is asked
+
+        try:
+            seen = observed(session, store, stands, (stands.previous.desired.region, at))
+        except AwsError as error:
+            session.note(f"how the nodes are is not known: {error}")
+    return fleet_health(stands.previous, seen)
 
 
 def _facts(session: Session, store: Store, stands: Standing) -> dict[str, Any]:
