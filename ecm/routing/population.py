@@ -11,7 +11,7 @@ from ecm.routing.ejection import Moves, State, moves_of, oscillate, state_of
 from ecm.routing.problem import Flags, Floats, Ints, Problem
 
 SIZE = 16
-BATCH = 8
+BATCH = 4
 """New solutions from one state of the population."""
 THREADS = 2
 _START_NOISE, _START_JOBS = 0.3, 30

@@ -25,13 +25,15 @@ _PATIENCE = 2
 """Rounds without a better solution after which the rest is left out."""
 _SWEEPS = 60
 """Sweeps over all chains of moves that one new solution is worth."""
-_ROUND_MOVES = 250_000_000
+_ROUND_MOVES = 120_000_000
 """Evaluated moves of one round."""
-_ROUND_BATCHES = 5
+_ROUND_BATCHES = 10
 _MERGE_NODES = 60_000
 """Branch-and-cut nodes of one merge times the number of jobs."""
 _FIRST_NODES = 60
 """Nodes of branch and cut before anything else: many instances need no more."""
+_FIRST_SHARE, _MERGE_SHARE = 0.3, 0.3
+"""Shares of the time left that the clock leaves to these on a slow machine."""
 _PROOF_NODES = 300
 _PROOF_OPTIONS = 4_000
 """Options up to which branch and cut over all of them, or over what fixing leaves, is tried."""
@@ -93,7 +95,7 @@ class _Large:
 
     def solve(self) -> Solution:
         problem, relaxed = self.problem, self.relaxed
-        first = self._prove(None, relaxed.bound, _FIRST_NODES)
+        first = self._prove(None, relaxed.bound, _FIRST_NODES, _FIRST_SHARE)
         if first is not None and (first.proven or first.infeasible):
             return _solution(problem, first.chosen, first.bound, first)
         bound = max(relaxed.bound, first.bound) if first else relaxed.bound
@@ -131,7 +133,7 @@ class _Large:
             now = population.best[0] if population.best else math.inf
             idle = 0 if now < best else idle + 1
             best = min(best, now)
-            if best <= goal or idle == _PATIENCE or self.cut:
+            if best <= goal or idle == _PATIENCE or self.left() <= 0:
                 break
         return index[population.best[1]] if population.best else None
 
@@ -151,12 +153,14 @@ class _Large:
         index, merged = np.flatnonzero(taken), population.problem.only(taken)
         assert population.best is not None  # noqa: S101 - the caller has seen one
         start = np.searchsorted(index, population.best[1])
-        found = search_exactly(merged, start, nodes=max(_MERGE_NODES // merged.jobs, 1), seconds=self.left())
+        found = search_exactly(
+            merged, start, nodes=max(_MERGE_NODES // merged.jobs, 1), seconds=self.left() * _MERGE_SHARE
+        )
         self.cut = self.cut or found.cut
         if found.chosen is not None:
             population.add(index[found.chosen])
 
-    def _prove(self, best: Ints | None, bound: float, nodes: int) -> Found | None:
+    def _prove(self, best: Ints | None, bound: float, nodes: int, share: float = 1.0) -> Found | None:
         """Search what reduced costs leave; None where that is too much. Its bound holds for the whole problem."""
         keep = np.ones(len(self.problem.cost), dtype=bool)
         cost = self.problem.total(best) if best is not None else None
@@ -167,7 +171,7 @@ class _Large:
             return None
         index = np.flatnonzero(keep)
         start = np.searchsorted(index, best) if best is not None else None
-        found = search_exactly(self.problem.only(keep), start, nodes=nodes, seconds=self.left())
+        found = search_exactly(self.problem.only(keep), start, nodes=nodes, seconds=self.left() * share)
         # What was fixed could not be part of anything better than `cost`, so the bound holds up to there.
         limit = math.inf if cost is None else float(cost)
         chosen = index[found.chosen] if found.chosen is not None else None
