@@ -32,6 +32,7 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.plan_scale
 	@$(BIN)/python -m benchmarks.pulumi_overhead
 	@$(BIN)/python -m benchmarks.provisioning
+	@$(BIN)/python -m benchmarks.provisioning --sixty-days
 	@$(BIN)/python -m benchmarks.assignment
 	@$(BIN)/python -m benchmarks.forecast_scale
 	@$(BIN)/python -m benchmarks.failover

@@ -34,6 +34,9 @@ TRACES = {
     "taxi": "nab_nyc_taxi_30min.csv",
 }
 NODES_AT_PEAK = 20
+HISTORY_DAYS, DECIDED_DAYS = 30, 60
+ALONE_S, ALL_S = 300, 900
+"""Bounds of 60 days of decisions every 5 minutes on two processors, seconds: ECM alone, and with all peers."""
 TRACKING = "AWS target tracking"
 
 
@@ -51,6 +54,9 @@ def main() -> int:
     """Run the benchmark; 0 also where a figure is bad, as figures judge nothing."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="the NASA trace alone")
+    arguments.add_argument(
+        "--sixty-days", action="store_true", help="how long 60 days take: the NASA trace's last weeks, repeated"
+    )
     arguments.add_argument("--trace", choices=tuple(TRACES), action="append", help="only this one; may be repeated")
     asked = arguments.parse_args()
     names = asked.trace or (["nasa"] if asked.quick else list(TRACES))
@@ -59,19 +65,37 @@ def main() -> int:
         print(json.dumps({"skipped": "no traces"}))
         return 0
     found = {}
+    if asked.sixty_days:
+        trace = repeated(trace_of(FOLDER / TRACES["nasa"]), HISTORY_DAYS + DECIDED_DAYS)
+        measured = measure(trace, trace.rows - DECIDED_DAYS * 1440 // trace.step_min, models=False)
+        seconds = figures(measured)["seconds"]
+        print(f"{seconds['decisions']} decisions: ECM alone {seconds['ecm']} s, ECM and all peers {seconds['all']} s")
+        print(json.dumps({"sixty_days": seconds | {"bound_ecm": ALONE_S, "bound_all": ALL_S}}))
+        return 0
     for name in names:
-        measured = measure(FOLDER / TRACES[name], models=not asked.quick)
+        trace = trace_of(FOLDER / TRACES[name])
+        measured = measure(trace, trace.rows * 2 // 3, models=not asked.quick)
         show(name, measured)
         found[name] = figures(measured)
     print(json.dumps(found))
     return 0
 
 
-def measure(file: Path, *, models: bool) -> Measured:
-    """Return the trial of one trace, and of each of its `models` alone."""
+def trace_of(file: Path) -> Trace:
+    """Return the trace in `file`."""
     read = read_trace(file)
-    trace = Trace(file.stem, read.start, read.step_min, read.values)
-    first = trace.rows * 2 // 3
+    return Trace(file.stem, read.start, read.step_min, read.values)
+
+
+def repeated(trace: Trace, days: int) -> Trace:
+    """Return `days` days of the last whole weeks of `trace`, one after the other: for timing, nothing in it is new."""
+    day = 1440 // trace.step_min
+    whole = trace.load[-(trace.rows // (7 * day) * 7 * day) :]
+    return replace(trace, name=f"{trace.name}, repeated", load=np.resize(whole, days * day))
+
+
+def measure(trace: Trace, first: int, *, models: bool) -> Measured:
+    """Return the trial of one trace from the row `first` on, and of each of its `models` alone."""
     capacity = float(np.nanquantile(trace.load[:first], 0.99)) / NODES_AT_PEAK
     question = Question(trace, Rules(capacity=capacity, boot_min=5, min_nodes=2), first, QUANTILES)
     began = time.perf_counter()
