@@ -11,11 +11,12 @@ from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
 from ecm.forecast import Predictor
+from ecm.forecast.models import missing
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
 from ecm.model.observed import Observed
 from ecm.model.rendered import PeerTable
-from ecm.pipeline import Outcome, World, decide_from
+from ecm.pipeline import Outcome, World, decide_from, tried
 from ecm.store import Store
 
 
@@ -30,6 +31,12 @@ class Inputs:
 def read_inputs(session: Session, given: Path | None) -> Inputs:
     """Return the stack's intent and its telemetry."""
     wanted = intent.load(session.root, session.stack)
+    absent = missing(tried(wanted.limits))
+    if absent:
+        session.note(
+            f"policies/limits.yaml asks for forecast.lstm, but {' and '.join(absent)} are not installed: the other "
+            "models forecast without it\n    pip install 'endpoint-chain-manager[lstm]', or set it to false"
+        )
     return Inputs(wanted, telemetry.read(telemetry_path(session, given), fleet=wanted.fleet))
 
 
@@ -37,7 +44,12 @@ def predictor(inputs: Inputs, store: Store) -> Predictor:
     """Return what forecasts for plans; what an earlier run left in the store spares it from fitting again."""
     limits = inputs.intent.limits
     return Predictor(
-        inputs.history, inputs.intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min, kept=store.fit()
+        inputs.history,
+        inputs.intent.fleet,
+        lead_min=limits.lead_min,
+        hold_min=limits.hold_min,
+        kept=store.fit(),
+        tried=tried(limits),
     )
 
 

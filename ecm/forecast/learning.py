@@ -31,3 +31,16 @@ def blocks(series: int, at_once: int) -> Iterator[slice]:
     """Yield slices of at most `at_once` rows that cover `series` rows: bounds the memory of a pass."""
     for first in range(0, series, at_once):
         yield slice(first, min(first + at_once, series))
+
+
+def between(found: Values, knots: Steps, steps: int) -> Values:
+    """Return what was found at `knots` (last axis) at every step from 1 to `steps`, linear between two knots.
+
+    Beyond the last knot its value holds.
+    """
+    every = np.minimum(np.arange(1, steps + 1), knots[-1])
+    after = np.searchsorted(knots, every)
+    before = np.maximum(after - 1, 0)
+    share = (every - knots[before]) / np.maximum(knots[after] - knots[before], 1)
+    path: Values = found[..., before] * (1 - share) + found[..., after] * share
+    return path

@@ -176,6 +176,13 @@ class Approval(Frozen):
     """Above this rise in cost a person decides, additive or not."""
 
 
+class Forecasting(Frozen):
+    """How loads are forecast."""
+
+    lstm: bool = False
+    """Whether the LSTM is tried beside the other models, where there are enough series; needs the extra `lstm`."""
+
+
 class Limits(Frozen):
     """`policies/limits.yaml`: what guard enforces and the constants of sizing."""
 
@@ -213,6 +220,7 @@ class Limits(Frozen):
     approval: Approval
     quotas: Quotas
     freeze: tuple[FreezeWindow, ...] = ()
+    forecast: Forecasting = Forecasting()
 
     @property
     def lead_min(self) -> int:

@@ -16,7 +16,7 @@ from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Role
 from ecm.model.observed import Observed
 from ecm.model.plan import Decision, Desired, Inputs, Plan, Verdict
-from ecm.model.policy import QosProfile
+from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
 from ecm.model.sizing import TierSizing
@@ -53,10 +53,15 @@ class Outcome(Frozen):
 def decide(intent: Intent, history: DemandHistory, world: World) -> Outcome:
     """Forecast, size, assign, plan, render and guard; the same inputs give the same bytes."""
     limits = intent.limits
-    predicted = forecast.predict(
-        history, intent.fleet, as_of=world.as_of, lead_min=limits.lead_min, hold_min=limits.hold_min
+    predictor = forecast.Predictor(
+        history, intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min, tried=tried(limits)
     )
-    return decide_from(intent, history, predicted, world)
+    return decide_from(intent, history, predictor.at(world.as_of), world)
+
+
+def tried(limits: Limits) -> forecast.Tried:
+    """Return the models that are tried beside those that need no extra."""
+    return forecast.Tried(also=("lstm",) if limits.forecast.lstm else ())
 
 
 def decide_from(intent: Intent, history: DemandHistory, predicted: Forecast, world: World) -> Outcome:

@@ -16,7 +16,7 @@ from ecm.forecast import Predictor
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
 from ecm.model.plan import Decision, NodeState, Plan
-from ecm.pipeline.decision import World, decide_from
+from ecm.pipeline.decision import World, decide_from, tried
 
 _SETTLED_MIN = 1440
 """Age of the nodes of the first plan: they serve from its first minute."""
@@ -77,7 +77,9 @@ def rehearse(
     registration. ForecastError when nothing was measured before the first decision.
     """
     limits, times = intent.limits, span.times()
-    predictor = Predictor(history, intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min)
+    predictor = Predictor(
+        history, intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min, tried=tried(limits)
+    )
     stands: Plan | None = None
     for done, as_of in enumerate(times, start=1):
         known = until(history, as_of)

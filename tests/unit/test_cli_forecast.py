@@ -203,3 +203,13 @@ def test_a_scheduler_that_does_not_answer_is_named(project: Project, monkeypatch
     assert code == Code.ERROR
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in err
     assert "Traceback" not in err
+
+
+def test_an_lstm_that_is_asked_for_and_not_installed_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = project.root / "policies" / "limits.yaml"
+    limits.write_text(limits.read_text().replace("lstm: false", "lstm: true"))
+    monkeypatch.setattr("ecm.forecast.models.find_spec", lambda _package: None)
+    code, _, err = forecast(project)
+    assert code == Code.DONE
+    assert "jax and keras are not installed" in err
+    assert "endpoint-chain-manager[lstm]" in err

@@ -26,6 +26,14 @@ def a_question(weeks=3, quantiles=(900,)):
     return Question(trace, Rules(capacity=5.0, boot_min=5, min_nodes=1), trace.rows - 48, quantiles)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_extras():
+    """What is tested here does not depend on what is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ecm.forecast.models.find_spec", lambda _package: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def rows():
     asked = a_question()
@@ -39,6 +47,8 @@ def test_every_listed_model_has_a_row_beside_the_selection(rows):
         if one.installed:
             assert np.isfinite([one.loss, one.within, one.fit_s, one.update_ms]).all()
             assert one.score is not None
+    assert [name for name, one in rows.items() if not one.installed] == ["lstm"]
+    assert rows["lstm"].score is None
 
 
 def test_rows_tell_good_models_from_bad_ones(rows):
@@ -96,5 +106,6 @@ def test_the_report_and_its_json_have_the_rows(tmp_path, capsys):
     for form in ("report.md", "report.html"):
         text = (tmp_path / "out" / form).read_text()
         assert all(name in text for name in LISTED)
+        assert "lstm (not installed)" in text
     assert run([*words, *span]) == 0
     assert json.loads(capsys.readouterr().out)["models"] == []

@@ -62,6 +62,12 @@ def candidates(season: Season, series: int, tried: Tried = DEFAULT) -> tuple[Mod
     return tuple(m for m in able if not m.extra or (m.name in tried.also and m.installed))
 
 
+def missing(tried: Tried) -> tuple[str, ...]:
+    """Return the packages that models asked for need and that are not installed."""
+    asked = [m for m in models(Season(60)) if m.name in tried.also]
+    return tuple(sorted({p for m in asked for p in m.needs if find_spec(p) is None}))
+
+
 @cache
 def models(season: Season) -> tuple[Model, ...]:
     """Return all models in order of preference."""

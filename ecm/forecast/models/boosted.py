@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ecm.forecast.arrays import Steps, Values
 from ecm.forecast.features import TIME_OF_WEEK, Asked, Known, at, rows
-from ecm.forecast.learning import blocks
+from ecm.forecast.learning import between, blocks
 from ecm.forecast.panel import PanelForecaster
 from ecm.forecast.season import Season
 from ecm.forecast.usual import Usual
@@ -154,7 +154,7 @@ class Boosted(PanelForecaster):
         with _one_thread():
             excess = model.predict(features).reshape(asked.ahead.shape)
         base = known.base(_all(len(known.values), origins, np.arange(1, steps + 1)))
-        path: Values = np.maximum(base + _between(excess, knots, steps) * known.usual.unit[:, origins, None], 0.0)
+        path: Values = np.maximum(base + between(excess, knots, steps) * known.usual.unit[:, origins, None], 0.0)
         return path
 
     def _knots(self, steps: int) -> Steps:
@@ -184,16 +184,6 @@ def _all(series: int, origins: Steps, ahead: Steps) -> Asked:
         np.broadcast_to(origins[:, None], shape),
         np.broadcast_to(ahead, shape),
     )
-
-
-def _between(found: Values, knots: Steps, steps: int) -> Values:
-    """Return what was found at `knots` (last axis) at every step from 1 to `steps`, linear between two knots."""
-    every = np.arange(1, steps + 1)
-    after = np.searchsorted(knots, every)
-    before = np.maximum(after - 1, 0)
-    share = (every - knots[before]) / np.maximum(knots[after] - knots[before], 1)
-    between: Values = found[..., before] * (1 - share) + found[..., after] * share
-    return between
 
 
 def forecaster(season: Season) -> PanelForecaster:
