@@ -37,6 +37,9 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.forecast_scale
 	@$(BIN)/python -m benchmarks.failover
 	@$(BIN)/python -m benchmarks.chain_throughput
+	@$(BIN)/python -m benchmarks.events
+	@$(BIN)/python -m benchmarks.cold_start
+	@$(BIN)/python -m benchmarks.level_shift
 
 bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.plan_scale --quick
@@ -44,6 +47,9 @@ bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.provisioning --quick
 	@$(BIN)/python -m benchmarks.assignment --quick
 	@$(BIN)/python -m benchmarks.forecast_scale --quick
+	@$(BIN)/python -m benchmarks.events --quick
+	@$(BIN)/python -m benchmarks.cold_start --quick
+	@$(BIN)/python -m benchmarks.level_shift --quick
 
 # A failure only warns: whatever needs no Pulumi works without it, and what needs it says so.
 toolchain: $(STAMPS)/project

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecm.backtest import Rules, Trace, hours_at_equal_violations
+from ecm.backtest.coverage import HOURS, Coverage
 from ecm.pipeline.alone import Alone, alone
 from ecm.pipeline.replay import Question
 from ecm.pipeline.trial import OURS, QUANTILE, QUANTILES, Trial, policy_names, trial
@@ -32,6 +33,9 @@ TRACES = {
     "load balancer": "nab_elb_request_count_5min.csv",
     "application server": "appserver_requests_1h_2015_2017.csv",
     "taxi": "nab_nyc_taxi_30min.csv",
+    "mentions AMZN": "nab_mentions_AMZN_5min.csv",
+    "mentions GOOG": "nab_mentions_GOOG_5min.csv",
+    "mentions IBM": "nab_mentions_IBM_5min.csv",
 }
 NODES_AT_PEAK = 20
 HISTORY_DAYS, DECIDED_DAYS = 30, 60
@@ -126,6 +130,7 @@ def figures(measured: Measured) -> dict[str, Any]:
                 "exceeded": round(c.overall.share, 4),
                 "low": round(c.overall.low, 4),
                 "high": round(c.overall.high, 4),
+                "by_hour": [None if e is None else round(e.share, 4) for e in c.by_hour],
             }
             for c in made.coverage
         },
@@ -206,11 +211,23 @@ def show(name: str, measured: Measured) -> None:
     out.print(table)
     if measured.models:
         out.print(_models(measured.models))
-    for c in made.coverage:
-        out.print(
-            f"above P{100 * c.quantile:g}: {100 * c.overall.share:.2f} % "
-            f"({100 * c.overall.low:.2f} to {100 * c.overall.high:.2f})"
-        )
+    out.print(covered(made.coverage))
+
+
+def covered(found: tuple[Coverage, ...]) -> Table:
+    """Return how often each quantile was exceeded: over all, its 90 % interval, and in each hour of the day (UTC)."""
+    table = Table(box=None, pad_edge=False, title="exceeded, %", title_justify="left")
+    for column in ("hour", *(f"P{100 * c.quantile:g}" for c in found)):
+        table.add_column(column, justify="right")
+    table.add_row("all", *(f"{_pct(c.overall.share)} ({_pct(c.overall.low)} to {_pct(c.overall.high)})" for c in found))
+    for hour in range(HOURS):
+        each = [c.by_hour[hour] for c in found]
+        table.add_row(f"{hour:02d}", *("" if e is None else _pct(e.share) for e in each))
+    return table
+
+
+def _pct(share: float) -> str:
+    return f"{100 * share:.2f}"
 
 
 if __name__ == "__main__":
