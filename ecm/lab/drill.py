@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +16,8 @@ from ecm.lab.errors import LabError
 from ecm.lab.flows import carried
 from ecm.lab.kernel import survey
 from ecm.lab.recording import Loss, Packets, between, losses, open_recording
-from ecm.lab.state import Condition, Folder, Lab, nodes
+from ecm.lab.shares import Share, senders, shares_of
+from ecm.lab.state import Condition, Folder, Lab, nodes, runs
 from ecm.lab.traffic import now, routes
 from ecm.lab.underlay import Underlay
 from ecm.lab.world import World, with_condition
@@ -45,18 +45,6 @@ _AFTER: Final = {
 }
 _SETTLE_S: Final = 2.0
 """Packets that are sent this shortly before the end of the watch may still be on their way."""
-
-
-class Share(Frozen):
-    """A node's part of its tier's flows."""
-
-    node: str
-    before_pct: float
-    after_pct: float
-    taken_pct: float | None
-    """Of the flows that the drilled node carried; none: nothing moved."""
-    expected_pct: float | None
-    """What the weights of its neighbours say it takes of them; none: no weights decide it."""
 
 
 class Result(Frozen):
@@ -91,7 +79,8 @@ class Result(Frozen):
     assisted_s: float | None
     """The same of assisted clients."""
     share_error_pct: float | None
-    """Largest difference between what a node took of the moved flows and what the weights say, in per cent of them."""
+    """Largest difference between what a node took of the moved flows and what the weights say, in per cent of them;
+    none: too few moved to tell."""
 
     @property
     def other_lost_pct(self) -> float:
@@ -121,12 +110,12 @@ class Drill:
         node = self._world.node(lab, key)
         self._refuse(lab, how, key)
         peers = [k for k, (tier, _) in nodes(lab.desired).items() if tier == node.tier]
-        before = carried(self._folder, [k for k in peers if k == key or self._runs(lab, k)], watch.before_s)
+        before = carried(self._folder, [k for k in peers if k == key or runs(lab, k)], watch.before_s)
         at = now()
         lab = self.act(lab, how, key)
         time.sleep(max(0.0, watch.after_s - watch.before_s))
-        senders = _senders(lab.desired, node.tier)
-        after = carried(self._folder, [*(k for k in peers if self._runs(lab, k)), *senders], watch.before_s)
+        of_senders = senders(lab.desired, node.tier)
+        after = carried(self._folder, [*(k for k in peers if runs(lab, k)), *of_senders], watch.before_s)
         time.sleep(_SETTLE_S)
         packets = between(open_recording(self._folder.recording), at, at + watch.after_s)
         return self._result((how, key, at), lab, packets, (before, after))
@@ -164,10 +153,6 @@ class Drill:
             underlay.part(node.address, others, parted=False)
 
     @staticmethod
-    def _runs(lab: Lab, key: str) -> bool:
-        return lab.conditions.get(key, Condition.UP) in (Condition.UP, Condition.CORDONED)
-
-    @staticmethod
     def _refuse(lab: Lab, how: How, key: str) -> None:
         was = lab.conditions.get(key, Condition.UP)
         if how is How.RETURN and was is Condition.UP:
@@ -197,7 +182,7 @@ class Drill:
         through = losses(_only(packets, mine), interval)
         others = losses(_only(packets, elsewhere), interval)
         all_lost = packets.back == 0
-        shares, error = _shares(self._folder, lab, key, flows)
+        shares, error = shares_of(self._folder, lab, key, flows)
         return Result(
             how=how,
             node=key,
@@ -264,70 +249,3 @@ def _span(loss: Loss) -> float:
 
 def _quantile(loss: Loss, percent: float) -> float:
     return round(float(np.percentile(loss.windows, percent)), 3) if len(loss.windows) else 0.0
-
-
-def _senders(desired: Desired, tier: str) -> dict[str, None]:
-    """Return the nodes of the tiers that send to `tier`."""
-    upstream = {a.upstream for a in desired.adjacencies if a.downstream == tier}
-    return {key: None for key, (of, _) in nodes(desired).items() if of in upstream}
-
-
-def _shares(
-    folder: Folder, lab: Lab, key: str, flows: tuple[dict[str, frozenset[int]], dict[str, frozenset[int]]]
-) -> tuple[tuple[Share, ...], float | None]:
-    """Return each node's share before and after, what it took of the drilled node's flows, and the largest error."""
-    before, after = flows
-    tier = nodes(lab.desired)[key][0]
-    peers = [k for k, (of, _) in nodes(lab.desired).items() if of == tier]
-    moved = before.get(key, frozenset())
-    taken = {k: len(moved & after.get(k, frozenset())) for k in peers if k != key}
-    expected = _expected(folder, lab, key, (moved, after))
-    totals = [max(1, sum(len(found.get(k, ())) for k in peers)) for found in flows]
-    arrived = sum(taken.values())
-    rows = []
-    errors = []
-    for k in peers:
-        part = 100 * taken[k] / arrived if arrived and k in taken else None
-        if part is not None and k in expected:
-            errors.append(abs(part - expected[k]))
-        rows.append(
-            Share(
-                node=k,
-                before_pct=round(100 * len(before.get(k, ())) / totals[0], 1),
-                after_pct=round(100 * len(after.get(k, ())) / totals[1], 1),
-                taken_pct=None if part is None else round(part, 1),
-                expected_pct=round(expected[k], 1) if k in expected else None,
-            )
-        )
-    return tuple(rows), round(max(errors), 2) if errors else None
-
-
-def _expected(
-    folder: Folder, lab: Lab, key: str, flows: tuple[frozenset[int], dict[str, frozenset[int]]]
-) -> dict[str, float]:
-    """Return the per cent of the moved flows that each other node is to take: its weight at each flow's sender."""
-    moved, after = flows
-    tier = nodes(lab.desired)[key][0]
-    alive = [k for k, (of, _) in nodes(lab.desired).items() if of == tier and k != key and Drill._runs(lab, k)]
-    parts = dict.fromkeys(alive, 0.0)
-    for sender in _senders(lab.desired, tier):
-        weights = _weights(folder, lab, sender, alive)
-        total = sum(weights.values())
-        count = len(moved & after.get(sender, frozenset()))
-        for k in alive:
-            parts[k] += count * weights[k] / total if total else 0.0
-    whole = sum(parts.values())
-    return {k: 100 * part / whole for k, part in parts.items()} if whole else {}
-
-
-def _weights(folder: Folder, lab: Lab, sender: str, receivers: list[str]) -> dict[str, int]:
-    """Return the weights of `receivers` in the sender's own routing configuration."""
-    numbers = {
-        f"{slot.id}#{node.generation}": 2 * slot.number + node.generation % 2
-        for tier in lab.desired.tiers
-        for slot in tier.slots
-        for node in slot.nodes
-    }
-    text = (folder.node(sender) / "root" / "etc" / "ecm" / "bird.conf").read_text()
-    by_number = {int(m[1]): int(m[2]) for m in re.finditer(r'"d\d+k\dn(\d+)".*?ecmp weight (\d+)', text)}
-    return {k: by_number.get(numbers[k], 0) for k in receivers}

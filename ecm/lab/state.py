@@ -189,3 +189,8 @@ def nodes(desired: Desired) -> dict[str, tuple[str, IPv4Address]]:
         for slot in tier.slots
         for node in slot.nodes
     }
+
+
+def runs(lab: Lab, key: str) -> bool:
+    """Return whether a node forwards packets: nothing that stops it has been done to it."""
+    return lab.conditions.get(key, Condition.UP) in (Condition.UP, Condition.CORDONED)
