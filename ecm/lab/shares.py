@@ -9,7 +9,6 @@ from ecm.lab.state import Folder, Lab, nodes, runs
 from ecm.model.base import Frozen
 from ecm.model.plan import Desired
 
-
 ENOUGH: Final = 100
 """Of fewer moved flows chance alone makes shares differ from the weights by more than 10 %."""
 
