@@ -120,7 +120,7 @@ def test_rise_adds_exactly_the_planned_slots(risen: Turn) -> None:
     added = [c for c in risen.plan.changes if c.additive and c.kind is not ChangeKind.CONFIGURE]
     assert {c.subject.removeprefix("slot ").replace("/", "-") + "-g1" for c in added} == new
     # The tier's other nodes hear of their new siblings.
-    told = {c.subject for c in risen.plan.changes if c.kind is ChangeKind.CONFIGURE}
+    told = {c.subject for c in risen.plan.changes if c.additive and c.kind is ChangeKind.CONFIGURE}
     assert len(told) == len(risen.before.nodes)
     assert all(subject.startswith("object nodes/") for subject in told)
     assert set(risen.after.nodes) == slots(risen.plan)
