@@ -50,7 +50,10 @@ def test_approval_keeps_the_comments_of_the_configuration(project: Project) -> N
     before = path.read_text(encoding="utf-8")
     assert project.run("approve", "--offline")[0] == Code.DONE
     digest = project.json("status", "--offline")["approved"]
-    assert path.read_text(encoding="utf-8") == before + f"  endpoint-chain-manager:approvedPlan: {digest}\n"
+    written = path.read_text(encoding="utf-8")
+    assert written.startswith(before + f"  endpoint-chain-manager:approvedPlan: {digest}\n")
+    added = [line.split(": ")[0].strip() for line in written.removeprefix(before).splitlines()]
+    assert added == ["endpoint-chain-manager:approvedPlan", "endpoint-chain-manager:signers"]
     assert project.run("approve", "--offline")[0] == Code.DONE
     assert path.read_text(encoding="utf-8").count("approvedPlan") == 1
 
