@@ -201,6 +201,8 @@ class Node:
         try:
             action()
         except (ToolError, ValueError, OSError) as error:
+            # What is half made looks whole: an interface may be up and have no keys. So it is made again until it is.
+            self._applied = None
             self._failed(doing, now, error)
 
     def _failed(self, doing: str, now: float, error: Exception) -> None:

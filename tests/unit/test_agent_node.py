@@ -284,6 +284,18 @@ def test_what_others_change_is_mended(one: OneNode) -> None:
     assert one.node.counts.mended >= 1
 
 
+def test_what_was_mended_by_half_is_made_whole(one: OneNode) -> None:
+    before = as_it_stands(one)
+    del one.machine.links["d0k2n1"], one.machine.tunnels["d0k2n1"]
+    one.machine.broken.add("wg syncconf")
+    one.pass_time(2)
+    assert "d0k2n1" in one.machine.links
+    assert "d0k2n1" not in one.machine.tunnels
+    one.machine.broken.clear()
+    one.pass_time(8)
+    assert as_it_stands(one) == before
+
+
 def test_a_neighbours_key_is_used_when_it_comes_and_again_when_it_changes(one: OneNode) -> None:
     assert "[Peer]" not in one.machine.tunnels["d0k2n1"]
     path = one.config / "keys" / "out" / "us-east-1a" / "0" / "g1.pub"
