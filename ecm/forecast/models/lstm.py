@@ -87,6 +87,13 @@ class Lstm(PanelForecaster):
 
     Training is by Keras on JAX, in one thread, from fixed seeds, on mean absolute error, and stops early; the forecast
     itself is numpy. Histories given to `learn` and `paths` must begin at the same time of day.
+
+    Examples
+    --------
+    >>> from ecm.forecast.models.lstm import Lstm
+    >>> Lstm(day_steps=24, week_steps=168, reach=4).get_params()["reach"]
+    4
+
     """
 
     def __init__(self, day_steps: int = 96, week_steps: int = 672, recent_steps: int = 4, reach: int = 1) -> None:
