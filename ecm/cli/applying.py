@@ -8,6 +8,7 @@ from typing import Final
 
 from ecm.cli.approval import approve_plan, check_age, check_place, check_verdict
 from ecm.cli.exits import Code, CommandError
+from ecm.cli.guardrails import refuse_broken
 from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.progress import engine_progress
 from ecm.cli.retry import beyond_approval, expiry, marks
@@ -29,7 +30,7 @@ class Job:
     store: Store
     stack: Stack
     telemetry: Path | None
-    refresh: bool
+    options: Options
 
 
 def approved_plan(session: Session, store: Store) -> Plan:
@@ -76,6 +77,7 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
             return plan, outcome
         failed = _marked(job, plan, outcome)
         if not failed:
+            refuse_broken(outcome)
             raise CommandError(_failure(plan, outcome))
         try:
             plan = _next_plan(job, approved, plan)
@@ -99,9 +101,16 @@ def _approve_again(job: Job, approved: Plan) -> None:
 
 
 def _attempt(job: Job, plan: Plan) -> Outcome:
+    """Apply `plan` once its preview has kept to the guardrails: the engine judges the stack as a whole only at the end.
+
+    A preview that fails for another reason is left to the `up` itself, which fails the same way and says so.
+    """
+    if job.options.policy_packs:
+        with engine_progress(job.session.err, f"guardrails: plan {plan.serial}") as listen:
+            refuse_broken(job.stack.preview(job.options, on_progress=listen))
     job.store.set_attempted(Attempt(plan=plan.digest, at=now()))
     job.store.record(EntryKind.ATTEMPTED, at=now(), plan=plan.digest, who=job.session.who)
-    options = Options(refresh=job.refresh, message=f"ecm plan {plan.serial} {plan.digest[:19]}")
+    options = replace(job.options, message=f"ecm plan {plan.serial} {plan.digest[:19]}")
     with engine_progress(job.session.err, f"up: plan {plan.serial}") as listen:
         return job.stack.up(options, on_progress=listen)
 

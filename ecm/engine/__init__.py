@@ -11,7 +11,7 @@ Nothing is printed; progress goes to a callback, and what the command wrote is i
 from ecm.engine.capacity import CapacityRefusal, capacity_refusals
 from ecm.engine.errors import CommandFailed, EngineError, MissingPulumi
 from ecm.engine.outcome import Diagnostic, Outcome, Progress, Step, Violation
-from ecm.engine.stack import Options, Stack
+from ecm.engine.stack import Options, PolicyPack, Stack
 from ecm.engine.toolchain import PINNED, Toolchain, locate
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "MissingPulumi",
     "Options",
     "Outcome",
+    "PolicyPack",
     "Progress",
     "Stack",
     "Step",

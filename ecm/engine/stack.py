@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +21,23 @@ Listener = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
+class PolicyPack:
+    """A policy pack in the folder `path`, with the settings of its rules by their names."""
+
+    path: Path
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Options:
-    """How to run a preview, up or destroy. `parallel` is the number of operations at a time, 0 the engine's default."""
+    """How to run a preview, up or destroy. `parallel` is the number of operations at a time, 0 the engine's default.
+
+    The engine runs a pack's stack rules after the steps: before an `up` with `policy_packs`, preview with them.
+    """
 
     expect_no_changes: bool = False
     refresh: bool = False
-    policy_packs: tuple[Path, ...] = ()
+    policy_packs: tuple[PolicyPack, ...] = ()
     parallel: int = 0
     message: str = ""
 
@@ -113,10 +126,14 @@ class Stack:
     def _operate(
         self, command: str, words: list[str], options: Options | None, on_progress: Listener | None
     ) -> Outcome:
-        flags = ["--stack", self.name, "--non-interactive", "--color", "never", "--suppress-outputs"]
-        argv = [str(self.toolchain.cli), command, *words, *flags, *_flags(command, options or Options())]
+        asked = options or Options()
+        flags = ["--stack", self.name, "--non-interactive", "--color", "never", "--suppress-outputs", *_flags(asked)]
+        argv = [str(self.toolchain.cli), command, *words, *flags]
         collector = Collector(on_progress)
-        done = follow(argv, cwd=self.project, env=environment(self.toolchain, self.env), on_event=collector.line)
+        with _written(asked.policy_packs) as packs:
+            if command in {"preview", "up"}:
+                argv += packs
+            done = follow(argv, cwd=self.project, env=environment(self.toolchain, self.env), on_event=collector.line)
         return Outcome(
             command=command,
             exit_code=done.exit_code,
@@ -130,7 +147,7 @@ class Stack:
         )
 
 
-def _flags(command: str, options: Options) -> list[str]:
+def _flags(options: Options) -> list[str]:
     flags = []
     if options.expect_no_changes:
         flags.append("--expect-no-changes")
@@ -140,9 +157,20 @@ def _flags(command: str, options: Options) -> list[str]:
         flags += ["--parallel", str(options.parallel)]
     if options.message:
         flags += ["--message", options.message]
-    if command in {"preview", "up"}:
-        flags += [word for pack in options.policy_packs for word in ("--policy-pack", str(pack))]
     return flags
+
+
+@contextmanager
+def _written(packs: tuple[PolicyPack, ...]) -> Iterator[list[str]]:
+    """Give the flags of `packs`, whose settings stand in files for as long as that: each pack must have one."""
+    with tempfile.TemporaryDirectory(prefix="ecm-policies-") as folder:
+        words = []
+        for number, pack in enumerate(packs):
+            file = Path(folder) / f"{number}.json"
+            settings = {rule: dict(values) for rule, values in pack.settings.items()}
+            file.write_text(json.dumps(settings, sort_keys=True), encoding="utf-8")
+            words += ["--policy-pack", str(pack.path), "--policy-pack-config", str(file)]
+        yield words
 
 
 def _result(done: Finished, summary: dict[str, Any]) -> Literal["succeeded", "failed", "cancelled"]:

@@ -11,7 +11,7 @@ from pulumi_aws import ec2, iam
 from ecm.infra.access import publish_key
 from ecm.infra.naming import Labels
 from ecm.model.contract import CONFIG_TAG, SIGNERS_TAG, public_key_key
-from ecm.model.fleet import Tenancy
+from ecm.model.fleet import Role, Tenancy
 from ecm.model.plan import Node, Slot
 
 ROOT_GIB = 8
@@ -24,6 +24,7 @@ class Ground:
 
     labels: Labels
     tier: str
+    role: Role
     tenancy: Tenancy
     public_address: bool
     security_group_id: pulumi.Input[str]
@@ -70,8 +71,10 @@ class VpneNode(pulumi.ComponentResource):
         self.register_outputs({"instanceId": self.instance.id, "interfaceId": self.interface.id})
 
     def _tags(self) -> dict[str, str]:
-        generation = str(self._spec.node.generation)
-        return self._spec.ground.labels.tags("node", self._name, slot=self._spec.slot.id, generation=generation)
+        ground, generation = self._spec.ground, str(self._spec.node.generation)
+        return ground.labels.tags(
+            "node", self._name, role=ground.role.value, slot=self._spec.slot.id, generation=generation
+        )
 
     def _interface(self) -> ec2.NetworkInterface:
         return ec2.NetworkInterface(

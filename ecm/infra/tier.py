@@ -83,6 +83,7 @@ class Tier(pulumi.ComponentResource):
         return Ground(
             labels=self._spec.labels,
             tier=self._name,
+            role=plan.role,
             tenancy=plan.tenancy,
             public_address=plan.exits,
             security_group_id=self.security_group.id,

@@ -183,6 +183,20 @@ class Forecasting(Frozen):
     """Whether the LSTM is tried beside the other models, where there are enough series; needs the extra `lstm`."""
 
 
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Guardrails(Frozen):
+    """What the policy pack `policies/guardrails` allows, beside the limits of guard."""
+
+    world_open_udp_ports: tuple[Port, ...]
+    """UDP ports that may be open to everybody: the listeners of the tunnels."""
+    min_zones_per_tier: Annotated[int, Field(ge=1, le=6)]
+    required_tags: tuple[Text, ...]
+    wildcard_resource_actions: tuple[Text, ...]
+    """IAM actions that AWS lets nobody narrow to a resource."""
+
+
 class Limits(Frozen):
     """`policies/limits.yaml`: what guard enforces and the constants of sizing."""
 
@@ -219,6 +233,7 @@ class Limits(Frozen):
     """Price of moving an application to another chain."""
     approval: Approval
     quotas: Quotas
+    guardrails: Guardrails
     freeze: tuple[FreezeWindow, ...] = ()
     forecast: Forecasting = Forecasting()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ecm.engine import CommandFailed, MissingPulumi, Options, Stack, Toolchain, locate
+from ecm.engine import CommandFailed, MissingPulumi, Options, PolicyPack, Stack, Toolchain, locate
 from ecm.engine.toolchain import PINNED, cache_folder
 
 CLI = """#!{python}
@@ -106,7 +106,9 @@ def test_caller_may_allow_downloads(tmp_path: Path) -> None:
 
 def test_words_of_each_operation(tmp_path: Path) -> None:
     made = stack(tmp_path)
-    options = Options(expect_no_changes=True, refresh=True, policy_packs=(Path("/pack"),), parallel=4, message="why")
+    options = Options(
+        expect_no_changes=True, refresh=True, policy_packs=(PolicyPack(Path("/pack")),), parallel=4, message="why"
+    )
     for operation in (made.preview, made.up, made.destroy):
         operation(options)
     made.drift()

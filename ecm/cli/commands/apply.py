@@ -11,6 +11,7 @@ from rich.console import Console
 from ecm.cli.applying import Job, apply, approved_plan, check_ready
 from ecm.cli.commands.decide import Telemetry
 from ecm.cli.exits import Code, CommandError
+from ecm.cli.guardrails import guardrails, refuse_broken, unjudged
 from ecm.cli.progress import engine_progress
 from ecm.cli.session import Session, now
 from ecm.cli.standing import ask_stack, engine_stack
@@ -37,19 +38,26 @@ def preview(
     store = session.store()
     stack = engine_stack(session)
     plan = approved_plan(session, store)
-    check_ready(plan, ask_stack(session, store))
+    stands = ask_stack(session, store)
+    check_ready(plan, stands)
     _check_credentials(plan)
+    packs = guardrails(session, stands)
     stack.select(create=True)
     with engine_progress(session.err, "preview") as listen:
-        outcome = stack.preview(Options(refresh=refresh), on_progress=listen)
+        outcome = stack.preview(Options(refresh=refresh, policy_packs=packs), on_progress=listen)
+    refuse_broken(outcome)
     if not outcome.ok:
         told = "\n".join(f"    {d.message}" for d in outcome.errors) or f"    {outcome.output[-2000:]}"
         raise CommandError(f"the preview failed:\n{told}")
     if session.as_json:
         steps = [step.model_dump(mode="json") for step in outcome.changes]
-        session.emit({"plan": plan.digest, "counts": dict(outcome.counts), "changes": steps})
+        violations = [violation.model_dump(mode="json") for violation in outcome.violations]
+        counts = dict(outcome.counts)
+        session.emit({"plan": plan.digest, "counts": counts, "changes": steps, "violations": violations})
     else:
         show_outcome(session.out, outcome)
+        if note := unjudged(outcome):
+            session.note(note)
     raise typer.Exit(Code.CHANGES if outcome.changes else Code.DONE)
 
 
@@ -82,9 +90,12 @@ def up(
     stands = ask_stack(session, store)
     check_ready(plan, stands)
     _check_credentials(plan)
+    packs = guardrails(session, stands)
     with store.lock(owner=f"{session.who} (process {os.getpid()})", now=now(), minutes=_LEASE_MIN):
         stack.select(create=True)
-        applied, outcome = apply(Job(session, store, stack, telemetry, refresh), plan)
+        applied, outcome = apply(
+            Job(session, store, stack, telemetry, Options(refresh=refresh, policy_packs=packs)), plan
+        )
     if session.as_json:
         session.emit({"applied": applied.digest, "serial": applied.serial, "counts": dict(outcome.counts)})
         return
