@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from ecm import __version__
-from ecm.cli.commands import agent, apply, backtest, check, decide, demo, image, lab, load, schema
+from ecm.cli.commands import agent, apply, backtest, check, decide, demo, image, lab, load, review, schema
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     12 refused by guard, 13 stale inputs, 14 frozen, 64 wrong usage.
     """,
 )
-for _module in (decide, apply, check, load, backtest, schema, image, agent, lab, demo):
+for _module in (decide, review, apply, check, load, backtest, schema, image, agent, lab, demo):
     _module.register(app)
 
 

@@ -17,6 +17,8 @@ from ecm.cli.exits import Code, CommandError
 
 PROJECT: Final = "endpoint-chain-manager"
 APPROVED: Final = f"{PROJECT}:approvedPlan"
+REVIEWED: Final = f"{PROJECT}:reviewedPlan"
+"""In the configuration of a review's preview only."""
 STORE: Final = f"{PROJECT}:store"
 SIGNER: Final = f"{PROJECT}:signer"
 SIGNERS: Final = f"{PROJECT}:signers"
@@ -96,6 +98,27 @@ def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]
     _yaml().dump(document, text)
     _replace(path, text.getvalue())
     return path
+
+
+def reviewed_text(root: Path, stack: str, digest: str | None, *, new: bool) -> str:
+    """Return the stack's configuration under which the preview is that of the plan `digest`; None: of the approved one.
+
+    For a `new` stack without what only the secrets of the old backend can read.
+    """
+    path = _path(root, stack)
+    document = _load(path)
+    config = _config(document, path)
+    if digest is not None:
+        config[REVIEWED] = digest
+    if new:
+        for key in [k for k in config if isinstance(config[k], dict) and "secure" in config[k]]:
+            del config[key]
+        for key in ("encryptionsalt", "encryptedkey", "secretsprovider"):
+            document.pop(key, None)
+    document["config"] = config
+    text = io.StringIO()
+    _yaml().dump(document, text)
+    return text.getvalue()
 
 
 def _path(root: Path, stack: str) -> Path:

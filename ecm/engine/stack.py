@@ -40,6 +40,8 @@ class Options:
     policy_packs: tuple[PolicyPack, ...] = ()
     parallel: int = 0
     message: str = ""
+    config_file: Path | None = None
+    """The stack's configuration; none: its own file."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def _flags(options: Options) -> list[str]:
         flags += ["--parallel", str(options.parallel)]
     if options.message:
         flags += ["--message", options.message]
+    if options.config_file:
+        flags += ["--config-file", str(options.config_file)]
     return flags
 
 

@@ -2,6 +2,7 @@
 
 from ecm.infra.config import Signed
 from ecm.infra.gate import (
+    NOT_SIGNED,
     GateRefused,
     Settings,
     applied_digest,
@@ -13,6 +14,7 @@ from ecm.infra.gate import (
 from ecm.infra.program import declare
 
 __all__ = [
+    "NOT_SIGNED",
     "GateRefused",
     "Settings",
     "Signed",

@@ -16,6 +16,10 @@ READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
 """The engine's own function behind a StackReference; unlike a reference it answers before anything is declared."""
 
 
+NOT_SIGNED = b"not signed: this is the review of a plan that nobody has approved yet"
+"""Stands for the signed manifest in the preview of such a plan."""
+
+
 class GateRefused(pulumi.RunError):
     """The plan may not be applied; the message says what is wrong, where, and how to mend it."""
 
@@ -33,12 +37,16 @@ class Settings:
     """Folder or S3 URL."""
     signers: tuple[str, ...] = ()
     """Public keys whose signature nodes accept."""
+    reviewing: bool = False
+    """A preview of a plan that nobody has approved or signed yet."""
 
 
 def settings() -> Settings:
     """Read the stack's configuration; GateRefused when no plan is approved."""
     config, stack = pulumi.Config(), pulumi.get_stack()
-    approved = config.get("approvedPlan")
+    # Only while nothing can be applied: an `up` reads the approval and nothing else.
+    reviewed = config.get("reviewedPlan") if pulumi.runtime.is_dry_run() else None
+    approved = reviewed or config.get("approvedPlan")
     if not approved:
         raise GateRefused(
             f"Stack {stack}: no plan is approved ({config.name}:approvedPlan in stacks/Pulumi.{stack}.yaml is empty). "
@@ -51,6 +59,7 @@ def settings() -> Settings:
         approved=approved,
         store=config.get("store") or ".ecm/store",
         signers=tuple((config.get("signers") or "").split()),
+        reviewing=reviewed is not None,
     )
 
 
@@ -113,12 +122,14 @@ def _basis(plan: Plan, applied: str | None) -> str | None:
     )
 
 
-def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest) -> None:
-    """Refuse configuration that is not what was reviewed and signed: templates or peers changed since."""
+def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest | None) -> None:
+    """Refuse configuration that is not what was reviewed and signed: templates or peers changed since.
+
+    Without a manifest, in a review, there is no signature to check.
+    """
     reviewed = {config.key: config.digest for config in plan.configs}
     now = {config.key: config.digest for config in rendered.objects}
-    signed = {item.key: item.digest for item in manifest.objects}
-    if (manifest.stack, manifest.plan, signed) != (plan.stack, plan.digest, reviewed):
+    if manifest is not None and _other(plan, manifest, reviewed):
         raise GateRefused(
             f"Stack {plan.stack}: what is signed as plan {plan.digest} is another plan's configuration, of "
             f"{manifest.plan}. Approve the plan again: ecm approve {plan.digest} --stack {plan.stack}"
@@ -134,6 +145,11 @@ def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest) -> None:
         "peers or ECM's version changed since. Plan again with `ecm plan` and approve the new plan, or go back to the "
         "version that made this one."
     )
+
+
+def _other(plan: Plan, manifest: Manifest, reviewed: dict[str, str]) -> bool:
+    signed = {item.key: item.digest for item in manifest.objects}
+    return (manifest.stack, manifest.plan, signed) != (plan.stack, plan.digest, reviewed)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write and of the plan, for editors and for other programs."""
+"""JSON Schemas of the files that people write, of the plan and of its review, for editors and for other programs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ecm.model.catalog import Catalog
 from ecm.model.fleet import Fleet
 from ecm.model.plan import Plan
 from ecm.model.policy import Limits, Qos, Security
+from ecm.model.review import Review
 
 FOLDER: Final = "policies/schemas"
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -24,11 +25,12 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "limits": Limits,
     "catalog": Catalog,
     "plan": Plan,
+    "review": Review,
 }
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return the JSON Schema (draft 2020-12) of each file by its name: fleet, qos, security, limits, catalog, plan.
+    """Return the JSON Schema (draft 2020-12) of each file by its name, such as fleet, limits, plan and review.
 
     They describe what people write: prices are numbers of USD, records are lists.
     """

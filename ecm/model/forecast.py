@@ -6,7 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ecm.model.base import Frozen, Mbps, Name, Text
+from ecm.model.base import Frozen, Mbps, Name, Text, UtcTime
+
+
+class Grid(Frozen):
+    """The steps that a plan's forecasts are of."""
+
+    start: UtcTime
+    """Start of the first step: where the telemetry ends."""
+    interval_min: Annotated[int, Field(ge=1, le=60)]
+    window_first_step: Annotated[int, Field(ge=0)]
+    """First step of the sizing window, which reaches to the last step."""
 
 
 class VpnForecast(Frozen):

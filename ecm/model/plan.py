@@ -26,9 +26,9 @@ from ecm.model.base import (
 )
 from ecm.model.catalog import AmiId, Architecture
 from ecm.model.fleet import PortRange, Role, Tenancy, WayIn
-from ecm.model.forecast import ApplicationForecast, VpnForecast
+from ecm.model.forecast import ApplicationForecast, Grid, VpnForecast
 from ecm.model.refusal import Because
-from ecm.model.sizing import Load
+from ecm.model.sizing import Load, Risk
 
 
 class NodeState(StrEnum):
@@ -243,6 +243,7 @@ class TierEvidence(Frozen):
     zone_loss_survived: bool
     usd_micro_per_hour: MicroUsd
     because: tuple[Because, ...]
+    risk: Risk | None = None
 
 
 class ApplicationEvidence(Frozen):
@@ -256,6 +257,11 @@ class ApplicationEvidence(Frozen):
     """Each other chain with the requirement that it failed, or what it would have cost more."""
     violated: tuple[Text, ...] = ()
     """Requirements that are not met, where the profile allows a fallback."""
+    profile: Name | None = None
+    outage_s: Annotated[int, Field(ge=0)] | None = None
+    """The longest outage when a node of the chain fails or hands over."""
+    max_outage_s: Annotated[int, Field(ge=0)] | None = None
+    """What the profile allows."""
 
 
 class ChangeKind(StrEnum):
@@ -340,6 +346,17 @@ class Verdict(Frozen):
         return self.decision in (Decision.AUTOMATIC, Decision.REVIEW)
 
 
+class PlannedEvent(Frozen):
+    """A dated cause of traffic from the fleet file."""
+
+    id: Name
+    kind: Name
+    start: UtcTime
+    end: UtcTime
+    vpn: Name | None = None
+    application: Name | None = None
+
+
 class Inputs(Frozen):
     """Digests of everything a plan was computed from."""
 
@@ -369,6 +386,10 @@ class Plan(Frozen):
     forecasts: tuple[ApplicationForecast, ...]
     vpn_forecasts: tuple[VpnForecast, ...] = ()
     """Sorted by VPN: what its applications ask for together."""
+    grid: Grid | None = None
+    """The steps of every forecast."""
+    events: tuple[PlannedEvent, ...] = ()
+    """Those of the fleet file that the forecast's steps meet, sorted by start and id."""
     max_utilisation_permille: Permille
     tiers: tuple[TierEvidence, ...]
     applications: tuple[ApplicationEvidence, ...]

@@ -56,6 +56,40 @@ class Survival(Frozen):
     """With the worst f nodes gone."""
 
 
+class OneNode(Frozen):
+    """What the tier would be with one node less, or with one more."""
+
+    zone: Zone
+    shape: ShapeName
+    usable_mbps: Mbps
+    """Held after the worst loss at maximum utilisation."""
+    violated_s: Annotated[int, Field(ge=0)]
+    """As in `Risk`."""
+    usd_micro_per_hour: MicroUsd
+    """Price of that one node."""
+
+
+class Risk(Frozen):
+    """What the joint forecast says of a tier; applications served at best effort are left out, as in its planned load.
+
+    A second is violated where the load exceeds what all nodes carry at full utilisation.
+    """
+
+    p50_mbps: tuple[Mbps, ...]
+    p90_mbps: tuple[Mbps, ...]
+    p99_mbps: tuple[Mbps, ...]
+    """Per step of the forecast's grid."""
+    before_mbps: Mbps
+    """Carried by the nodes that stood before."""
+    violated_before_s: Annotated[int, Field(ge=0)]
+    """Expected over the sizing window were nothing changed."""
+    violated_after_s: Annotated[int, Field(ge=0)]
+    less: OneNode | None
+    """Without the node that is missed least; none: there is none to take away."""
+    more: OneNode | None
+    """With the cheapest node that may be added; none: none may."""
+
+
 class TierSizing(Frozen):
     """A tier's cheapest mix that holds its load after the worst zone or the worst f nodes are lost."""
 
@@ -72,3 +106,5 @@ class TierSizing(Frozen):
     choices: tuple[Choice, ...]
     """Every shape in every zone that the tier may use, sorted by zone, then shape."""
     because: tuple[Because, ...] = ()
+    risk: Risk | None = None
+    """Of the sizing that was chosen."""

@@ -14,8 +14,9 @@ from ecm.intent import Intent
 from ecm.model.base import Frozen, digest
 from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Role
+from ecm.model.forecast import Grid
 from ecm.model.observed import Observed
-from ecm.model.plan import Decision, Desired, Inputs, Plan, Verdict
+from ecm.model.plan import Decision, Desired, Inputs, Plan, PlannedEvent, Verdict
 from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
@@ -198,7 +199,11 @@ class _Study:
             for tier in tiers[chain]:
                 load.setdefault(tier, set()).add(application)
         sized = {tier: self.size(tier, frozenset(applications)) for tier, applications in sorted(load.items())}
-        return {tier: found for tier, found in sized.items() if isinstance(found, TierSizing)}
+        return {
+            tier: found.model_copy(update={"risk": sizing.risk(self.sizer, self.contexts[tier], found)})
+            for tier, found in sized.items()
+            if isinstance(found, TierSizing)
+        }
 
     def plan_inputs(self, chains: dict[str, str], sizings: dict[str, TierSizing]) -> plan.PlanInputs:
         """Return what the desired state is composed from."""
@@ -241,14 +246,41 @@ class _Study:
             configs=configs,
             forecasts=self.predicted.applications,
             vpn_forecasts=self.predicted.vpns,
+            grid=self._grid(),
+            events=self._events(),
             max_utilisation_permille=intent.limits.max_utilisation_permille,
             tiers=plan.tier_evidence(desired, self.previous, sizings, intent.catalog, self._images(desired)),
-            applications=plan.application_evidence(desired, self.previous, self.profiles, _refusals(assignments)),
+            applications=plan.application_evidence(
+                desired, self.previous, self.profiles, _refusals(assignments), self._outages(desired)
+            ),
             changes=plan.changes(before, desired, configs),
             cost=plan.cost(desired, before.cost if before else None, prices),
             verdict=Verdict(decision=Decision.REFUSED),
         )
         return drafted.model_copy(update={"verdict": self._verdict(drafted, history)})
+
+    def _grid(self) -> Grid:
+        made = self.predicted
+        return Grid(start=made.start, interval_min=made.interval_min, window_first_step=made.window_first_step)
+
+    def _events(self) -> tuple[PlannedEvent, ...]:
+        start = self.predicted.start
+        end = start + timedelta(minutes=self.predicted.interval_min * self.predicted.scenarios.shape[2])
+        met = (e for e in self.intent.fleet.events if e.start < end and e.end > start)
+        return tuple(
+            PlannedEvent(id=e.id, kind=e.kind, start=e.start, end=e.end, vpn=e.vpn, application=e.application)
+            for e in sorted(met, key=lambda e: (e.start, e.id))
+            if e.region in (None, self.intent.fleet.region)
+        )
+
+    def _outages(self, desired: Desired) -> dict[str, int]:
+        """Return the longest outage of every application on its chain when a node of it fails or hands over."""
+        return {
+            route.application: routing.outage_s(
+                self.applications[route.application], self.facts[route.chain], self.intent.limits
+            )
+            for route in desired.applications
+        }
 
     def _images(self, desired: Desired) -> dict[str, tuple[Because, ...]]:
         images = {t.id: self.intent.catalog.image(t.image) for t in self.intent.fleet.tiers}

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from ecm.model.plan import Change, ChangeKind, ConfigDigest, Desired, Node, NodeState, Plan, Slot
+from ecm.model.plan import (
+    ApplicationRoute,
+    ChainPlan,
+    Change,
+    ChangeKind,
+    ClassPlan,
+    ConfigDigest,
+    Desired,
+    Node,
+    NodeState,
+    Plan,
+    Slot,
+    VpnPlan,
+)
 
 
 def changes(previous: Plan | None, desired: Desired, configs: tuple[ConfigDigest, ...]) -> tuple[Change, ...]:
@@ -24,6 +37,7 @@ def changes(previous: Plan | None, desired: Desired, configs: tuple[ConfigDigest
             found += _slot_changes(before.get(slot_id), new)
     found += _application_changes(previous.desired, desired)
     found += _declared_changes(previous.desired, desired)
+    found += _altered(previous.desired, desired)
     found += _config_changes(previous, desired, configs)
     return _sorted(found)
 
@@ -101,6 +115,44 @@ def _declared_changes(before: Desired, after: Desired) -> list[Change]:
             Change(kind=ChangeKind.CONFIGURE, subject="network", detail="subnets or routes differ", additive=False)
         )
     return found
+
+
+_IN_PLACE = ("dscp", "share_pct")
+"""Fields whose new value nodes take without a flow being cut."""
+_WATCHED = {
+    "application": ("destinations", "ports", "traffic_class", "way_in"),
+    "class": ("listener_port", *_IN_PLACE),
+    "chain": ("tiers",),
+    "vpn": ("client_cidr", "host", "ingress"),
+}
+
+
+def _altered(before: Desired, after: Desired) -> list[Change]:
+    """Name what stays declared and takes another meaning: flows, clients or paths that were are so no more."""
+    found = []
+    for what, fields in _WATCHED.items():
+        old, new = _declared(before, what), _declared(after, what)
+        for name in sorted(old.keys() & new.keys()):
+            other = [f for f in fields if getattr(old[name], f) != getattr(new[name], f)]
+            if other:
+                found.append(
+                    Change(
+                        kind=ChangeKind.CONFIGURE,
+                        subject=f"{what} {name}",
+                        detail=f"other {', '.join(other)}",
+                        additive=all(f in _IN_PLACE for f in other),
+                    )
+                )
+    return found
+
+
+def _declared(desired: Desired, what: str) -> dict[str, ApplicationRoute | ClassPlan | ChainPlan | VpnPlan]:
+    return {
+        "application": {a.application: a for a in desired.applications},
+        "class": {c.id: c for c in desired.classes},
+        "chain": {c.id: c for c in desired.chains},
+        "vpn": {v.id: v for v in desired.vpns},
+    }[what]  # type: ignore[return-value]
 
 
 def _config_changes(previous: Plan, desired: Desired, configs: tuple[ConfigDigest, ...]) -> list[Change]:

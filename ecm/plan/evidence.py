@@ -36,6 +36,7 @@ def tier_evidence(
                 zone_loss_survived=zones > 1 and _survives(sizing),
                 usd_micro_per_hour=node_prices(tier, catalog),
                 because=(*sizing.because, *images.get(tier.id, ())),
+                risk=sizing.risk,
             )
         )
     return tuple(rows)
@@ -55,8 +56,12 @@ def application_evidence(
     previous: Desired | None,
     profiles: dict[str, QosProfile],
     refusals: dict[str, tuple[tuple[Rejected, ...], tuple[Rejected, ...]]],
+    outages: dict[str, int],
 ) -> tuple[ApplicationEvidence, ...]:
-    """Return one row per application; `refusals` holds (chains kept out, requirements missed) by application."""
+    """Return one row per application; `refusals` holds (chains kept out, requirements missed) by application.
+
+    `outages` is the longest outage in seconds by application.
+    """
     before = {a.application: a.chain for a in previous.applications} if previous else {}
     chains = {c.id: c for c in desired.chains}
     rows = []
@@ -82,6 +87,9 @@ def application_evidence(
                 ),
                 rejected=tuple(_words(r) for r in kept_out),
                 violated=tuple(_words(r) for r in missed),
+                profile=profile.id,
+                outage_s=outages[route.application],
+                max_outage_s=profile.max_outage_s,
             )
         )
     return tuple(rows)

@@ -1,8 +1,11 @@
-"""The plan for people: a Markdown report, an explanation of any one thing in it, and how what it planned is; pure."""
+"""The plan for people: its review as one value and as Markdown, explanations, and how what it planned is; pure."""
 
+from ecm.review.build import build
+from ecm.review.classes import of_step
+from ecm.review.context import Context
 from ecm.review.explain import Explanation, UnknownSubject, explain
 from ecm.review.health import FleetHealth, Standing, fleet_health
-from ecm.review.report import Context, markdown
+from ecm.review.markdown import markdown, marker
 
 __all__ = [
     "Context",
@@ -10,7 +13,10 @@ __all__ = [
     "FleetHealth",
     "Standing",
     "UnknownSubject",
+    "build",
     "explain",
     "fleet_health",
     "markdown",
+    "marker",
+    "of_step",
 ]

@@ -47,7 +47,7 @@ def failed_requirements(
     application: Application, profile: QosProfile, facts: ChainFacts, limits: Limits
 ) -> tuple[Rejected, ...]:
     """Return every requirement of `profile` that the chain does not meet; empty: it may be taken."""
-    outage = _outage_s(application, facts, limits)
+    outage = outage_s(application, facts, limits)
     checks = (
         (
             "security_level",
@@ -74,7 +74,7 @@ def candidates(fleet: Fleet, application: Application) -> tuple[Chain, ...]:
     return tuple(sorted(allowed, key=lambda c: c.id))
 
 
-def _outage_s(application: Application, facts: ChainFacts, limits: Limits) -> int:
+def outage_s(application: Application, facts: ChainFacts, limits: Limits) -> int:
     """Return the outage after one failure: a VPC route has one interface and fails over with a reconcile run only."""
     if application.way_in is WayIn.CLIENT:
         return facts.outage_s

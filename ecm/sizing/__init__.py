@@ -3,6 +3,7 @@
 from ecm.sizing.capacity import NodeCapacity, node_capacity
 from ecm.sizing.load import Demand, LoadSource, least_loads, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
+from ecm.sizing.risk import risk
 from ecm.sizing.survival import survivable
 from ecm.sizing.tier import Sizer, TierContext
 
@@ -18,6 +19,7 @@ __all__ = [
     "least_loads",
     "node_capacity",
     "planning_quantile",
+    "risk",
     "survivable",
     "tier_load",
     "without_unexplained_fall",

@@ -134,7 +134,7 @@ class Sizer:
             candidates=candidates,
             planned_mbps=planned_mbps,
             node_failures=context.tier.node_failures,
-            survive_zone_loss=_survives_zones(context),
+            survive_zone_loss=survives_zones(context),
             min_nodes=self.limits.min_healthy_nodes,
             max_nodes=self.limits.max_nodes_per_tier,
             max_utilisation_permille=self.limits.max_utilisation_permille,
@@ -143,18 +143,19 @@ class Sizer:
 
     def _load(self, context: TierContext, applications: tuple[Application, ...], quantile: int) -> Load:
         load = tier_load(self.source, applications, quantile)
-        held = self._usable(context, context.running, zone_loss=_survives_zones(context))
+        held = self.usable(context, context.running, zone_loss=survives_zones(context))
         return without_unexplained_fall(load, self.source.forecast, held)
 
-    def _usable(self, context: TierContext, placements: tuple[Placement, ...], *, zone_loss: bool) -> int:
+    def usable(self, context: TierContext, placements: tuple[Placement, ...], *, zone_loss: bool) -> int:
         """Return the load that `placements` hold after the worst loss, at maximum utilisation, Mbit/s."""
-        survival = self._survival(context, placements)
+        survival = self.survival(context, placements)
         left = survival.after_node_losses_mbps
         if zone_loss:
             left = min(left, survival.after_zone_loss_mbps)
         return left * self.limits.max_utilisation_permille // 1000
 
-    def _survival(self, context: TierContext, placements: tuple[Placement, ...]) -> Survival:
+    def survival(self, context: TierContext, placements: tuple[Placement, ...]) -> Survival:
+        """Return what `placements` carry, whole and after their worst losses."""
         zones = self._by_zone(context, placements)
         return survivable(zones, context.tier.role, node_failures=context.tier.node_failures)
 
@@ -168,12 +169,12 @@ class Sizer:
     def _sizing(
         self, context: TierContext, load: Load, placements: tuple[Placement, ...], *, zone_loss: bool
     ) -> TierSizing:
-        survival = self._survival(context, placements)
+        survival = self.survival(context, placements)
         return TierSizing(
             tier=context.tier.id,
             load=load,
             placements=placements,
-            usable_mbps=self._usable(context, placements, zone_loss=zone_loss),
+            usable_mbps=self.usable(context, placements, zone_loss=zone_loss),
             usd_micro_per_hour=sum(p.count * self.price(context, p.shape) for p in placements),
             churn_usd_micro=self._removed(context, placements) * self.limits.churn_usd_per_node,
             survival=survival,
@@ -195,9 +196,9 @@ class Sizer:
     ) -> tuple[Because, ...]:
         subject = f"tier {context.tier.id}"
         nodes = sum(p.count for p in placements)
-        survival = self._survival(context, placements)
+        survival = self.survival(context, placements)
         constraint = "node-failures"
-        if _survives_zones(context) and not zone_loss:
+        if survives_zones(context) and not zone_loss:
             constraint = ZONE_LOSS_NOT_SURVIVED
         elif load.planned_mbps == 0 or nodes <= self.limits.min_healthy_nodes:
             constraint = "minimum-nodes"
@@ -229,7 +230,8 @@ class Sizer:
         )
 
 
-def _survives_zones(context: TierContext) -> bool:
+def survives_zones(context: TierContext) -> bool:
+    """Return whether the tier has to survive the loss of a zone."""
     return context.tier.survive_zone_loss and len(context.zones) > 1
 
 

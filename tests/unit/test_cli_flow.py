@@ -17,11 +17,11 @@ def test_plan_review_explain_approve(project: Project) -> None:
     assert code == Code.REVIEW
     assert "plan 1 of stack dev: needs approval" in out
     made = project.json("review", "--offline")
-    digest = made["digest"]
+    digest = made["verdict"]["digest"]
     assert digest in out
     code, report, _ = project.run("review", "--offline")
     assert code == Code.DONE
-    assert report.startswith("# Plan 1 of stack dev: needs approval")
+    assert report.startswith("<!-- ecm-review: dev -->\n## 🟡 Stack dev, plan 1: needs approval")
     assert f"ecm approve {digest}" in report
     assert project.wrote_nothing()
     (explanation,) = project.json("explain", "lab-in")
@@ -32,7 +32,7 @@ def test_plan_review_explain_approve(project: Project) -> None:
     status = project.json("status", "--offline")
     assert (status["approved"], status["latest"], status["applied"]) == (digest, digest, None)
     assert [(e["kind"], e["who"], e["why"]) for e in status["journal"]][-1] == ("approved", "ana", "a test")
-    assert "apply it with `ecm up --stack dev`" in project.run("review", "--offline")[1]
+    assert "approved, ready to apply" in project.run("review", "--offline")[1]
 
 
 def test_the_same_inputs_give_the_same_plan(project: Project) -> None:
@@ -99,7 +99,7 @@ def test_schema(project: Project) -> None:
     assert code == Code.DONE
     assert "wrote policies/schemas/fleet.schema.json" in out
     assert "all schemas are current" in project.run("schema")[1]
-    assert set(project.json("schema")) == {"fleet", "qos", "security", "limits", "catalog", "plan"}
+    assert set(project.json("schema")) == {"fleet", "qos", "security", "limits", "catalog", "plan", "review"}
 
 
 def test_clients_are_part_of_the_plan(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""`ecm plan`, `ecm approve`, `ecm review`, `ecm explain`."""
+"""`ecm plan`, `ecm approve`, `ecm explain`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markdown import Markdown
 
-from ecm import files
 from ecm.cli.approval import approve_plan
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.session import Session, now
-from ecm.cli.standing import engine_stack, observed, standing
+from ecm.cli.standing import observed, standing
 from ecm.cli.tables import explanation_tables, plan_summary
-from ecm.engine import EngineError, MissingPulumi
 from ecm.model.base import canonical
 from ecm.model.plan import Decision, Plan
-from ecm.review import Context, explain, markdown
-from ecm.store import Store
+from ecm.review import explain
 
 Telemetry = Annotated[Path | None, typer.Option("--telemetry", help="CSV or Parquet; else .ecm/telemetry/<stack>.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask neither Pulumi nor AWS; go by the journal.")]
@@ -31,7 +27,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command(epilog="\b\nExample:\n  ecm plan --stack prod --telemetry load.parquet --as-of 2026-11-18T12:00Z")(plan)
     app.command(epilog='\b\nExample:\n  ecm approve latest --stack prod --why "campaign on Friday"')(approve)
-    app.command(epilog="\b\nExample:\n  ecm review --stack prod --output plan.md")(review)
     app.command("explain", epilog="\b\nExample:\n  ecm explain corp-in --stack prod")(explain_subject)
 
 
@@ -113,52 +108,6 @@ def approve(
         session.emit({"approved": digest, "file": str(shown)})
         return
     session.out.print(f"approved {digest}\nwritten to {shown}; next: ecm up --stack {session.stack}", markup=False)
-
-
-def review(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="DIGEST|latest")] = "latest",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the Markdown to this file.")] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Add the engine's own preview (approved plan).")] = False,
-    offline: Offline = False,
-) -> None:
-    """Report a plan in Markdown: the verdict first, then nodes, headroom, zone loss, cost, changes and why."""
-    session: Session = ctx.obj
-    store = session.store()
-    chosen = store.plan(store.find_plan(name))
-    approved = session.settings.approved
-    counts = _preview_counts(session) if preview and approved == chosen.digest else None
-    applied, known = _applied(session, store, offline=offline)
-    context = Context(now=now(), approved=approved, applied=applied, applied_known=known, preview=counts)
-    if session.as_json:
-        session.emit({"digest": chosen.digest, "plan": _data(chosen)})
-        return
-    text = markdown(chosen, context)
-    if output is not None:
-        files.write(output, text)
-        session.out.print(f"wrote {output}", markup=False)
-    elif session.out.is_terminal:
-        session.out.print(Markdown(text))
-    else:
-        session.out.out(text, end="")
-
-
-def _applied(session: Session, store: Store, *, offline: bool) -> tuple[str | None, bool]:
-    """Return what is applied and whether that is known; a report must not fail because nobody can be asked."""
-    try:
-        return standing(session, store, offline=offline).applied, True
-    except EngineError as error:
-        session.note(f"what is applied is not known: {error}")
-        return None, False
-
-
-def _preview_counts(session: Session) -> tuple[tuple[str, int], ...] | None:
-    try:
-        outcome = engine_stack(session).preview()
-    except MissingPulumi as error:
-        session.note(f"the engine's preview is missing: {error}")
-        return None
-    return outcome.counts if outcome.ok else None
 
 
 def explain_subject(
