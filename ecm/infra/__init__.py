@@ -2,7 +2,6 @@
 
 from ecm.infra.config import Signed
 from ecm.infra.gate import (
-    NOT_SIGNED,
     GateRefused,
     Settings,
     applied_digest,
@@ -10,11 +9,11 @@ from ecm.infra.gate import (
     check_rendered,
     refusing,
     settings,
+    signature,
 )
 from ecm.infra.program import declare
 
 __all__ = [
-    "NOT_SIGNED",
     "GateRefused",
     "Settings",
     "Signed",
@@ -24,4 +23,5 @@ __all__ = [
     "declare",
     "refusing",
     "settings",
+    "signature",
 ]

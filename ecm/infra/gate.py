@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,6 +69,16 @@ def applied_digest(stack: Settings) -> str | None:
     answer = pulumi.runtime.invoke(READ_OUTPUTS, {"name": name})
     value = (answer.value or {}).get("outputs", {}).get("planDigest")
     return None if value is None else str(value)
+
+
+def signature(
+    stack: Settings, read: Callable[[], bytes], opened: Callable[[bytes, tuple[str, ...]], Manifest]
+) -> tuple[bytes, Manifest | None]:
+    """Return the signed manifest as `read` finds it and as `opened` by one of the stack's signers; a review has none."""
+    if stack.reviewing:
+        return NOT_SIGNED, None
+    held = read()
+    return held, opened(held, stack.signers)
 
 
 def check_gate(plan: Plan, stack: Settings, applied: str | None) -> None:

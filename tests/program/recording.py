@@ -121,12 +121,14 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
-def record(program: Callable[[], None], *, stack: str = "dev", invokes: dict[str, Any] | None = None) -> Recording:
+def record(
+    program: Callable[[], None], *, stack: str = "dev", invokes: dict[str, Any] | None = None, preview: bool = False
+) -> Recording:
     """Run `program` as the engine would and return what it registered; its errors are raised here."""
     recording = Recording()
     answers = _Answers(invokes or {})
     asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(answers, recording))
+    mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=_Monitor(answers, recording))
     settings.set_root_resource(None)  # the program gets a stack of its own, whose outputs are recorded
 
     asyncio.get_event_loop().run_until_complete(stacks.run_pulumi_func(lambda: stacks.run_in_stack(program)))

@@ -12,7 +12,7 @@ import pytest
 
 from ecm import infra, render, signing
 from ecm.infra.gate import READ_OUTPUTS
-from ecm.model.plan import ConfigDigest, Plan
+from ecm.model.plan import ConfigDigest, Decision, Plan, Verdict
 from ecm.model.rendered import Peer, PeerTable
 from ecm.store import Signed, open_store
 from tests.builders import REGION, SIGNER, a_desired, a_digest, a_plan, a_signature, a_vpn
@@ -38,7 +38,15 @@ def kept(folder: Path, **changes) -> Plan:
     return plan
 
 
-def run_main(folder: Path, approved: str, applied: str | None = None, signers: str = SIGNER.public) -> Recording:
+def run_main(
+    folder: Path,
+    approved: str,
+    applied: str | None = None,
+    signers: str = SIGNER.public,
+    *,
+    reviewed: str = "",
+    preview: bool = False,
+) -> Recording:
     pulumi.runtime.set_all_config(
         {
             "aws:region": REGION,
@@ -46,10 +54,11 @@ def run_main(folder: Path, approved: str, applied: str | None = None, signers: s
             "endpoint-chain-manager:store": str(folder),
             "endpoint-chain-manager:signers": signers,
         }
+        | ({"endpoint-chain-manager:reviewedPlan": reviewed} if reviewed else {})
     )
     outputs = {} if applied is None else {"planDigest": applied}
     answer = {"name": "dev", "outputs": outputs, "secretOutputNames": []}
-    return record(lambda: runpy.run_path(str(MAIN)) and None, invokes={READ_OUTPUTS: answer})
+    return record(lambda: runpy.run_path(str(MAIN)) and None, invokes={READ_OUTPUTS: answer}, preview=preview)
 
 
 def test_the_program_declares_the_approved_plan_with_what_is_rendered_for_it(tmp_path):
@@ -116,6 +125,23 @@ def test_a_plan_reviewed_with_other_templates_is_refused(tmp_path):
     plan = kept(tmp_path, configs=(ConfigDigest(key="vpns/corp/peers.json", digest=a_digest("older")),))
     with pytest.raises(infra.GateRefused, match="is not what was reviewed"):
         run_main(tmp_path, plan.digest)
+
+
+def test_a_plan_under_review_is_declared_in_a_preview_and_never_in_an_up(tmp_path):
+    plan = kept(tmp_path)
+    recording = run_main(tmp_path, "", signers="", reviewed=plan.digest, preview=True)
+    assert recording.outputs["planDigest"] == plan.digest
+    with pytest.raises(infra.GateRefused, match="no plan is approved"):
+        run_main(tmp_path, "", signers="", reviewed=plan.digest)
+
+
+def test_a_review_is_held_to_everything_but_approval_and_signature(tmp_path):
+    plan = kept(tmp_path, verdict=Verdict(decision=Decision.REFUSED))
+    with pytest.raises(infra.GateRefused, match="guard did not pass"):
+        run_main(tmp_path, "", reviewed=plan.digest, preview=True)
+    other = kept(tmp_path, configs=(ConfigDigest(key="vpns/corp/peers.json", digest=a_digest("older")),))
+    with pytest.raises(infra.GateRefused, match="is not what was reviewed"):
+        run_main(tmp_path, "", reviewed=other.digest, preview=True)
 
 
 def test_the_program_is_short_and_has_no_branch_of_its_own():

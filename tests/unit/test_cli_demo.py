@@ -89,6 +89,6 @@ def test_without_pulumi_it_shows_what_needs_none(clone: Project) -> None:
     assert "The telemetry is generated, not measured" in out
     assert "make setup" in out
     assert "4/4 Why one tier is as it is" in out
-    assert (clone.root / ".ecm/demo/plan-1.md").read_text(encoding="utf-8").startswith("# Plan 1 of stack staging")
+    assert (clone.root / ".ecm/demo/plan-1.md").read_text(encoding="utf-8").startswith("<!-- ecm-review: staging -->")
     outside = {name for name in clone.files() if not name.startswith(".ecm/demo/")}
     assert outside == set(clone.before), "nothing but .ecm/demo is written"
