@@ -74,7 +74,7 @@ def applied_digest(stack: Settings) -> str | None:
 def signature(
     stack: Settings, read: Callable[[], bytes], opened: Callable[[bytes, tuple[str, ...]], Manifest]
 ) -> tuple[bytes, Manifest | None]:
-    """Return the signed manifest as `read` finds it and as `opened` by one of the stack's signers; a review has none."""
+    """Return the signed manifest that `read` finds, and it as `opened` by a signer of the stack; a review has none."""
     if stack.reviewing:
         return NOT_SIGNED, None
     held = read()
