@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecm.agent.apply import Machinery
-from ecm.agent.metrics import Metric, Totals, exposition, traffic
+from ecm.agent.metrics import Totals, traffic
 from ecm.agent.node import Node
 from ecm.agent.returns import ReturnRoutes
 from ecm.agent.shell import ToolError
 from ecm.model.document import Document
+from ecm.model.exposition import Metric, exposition
 
 _LABELS: Final = ("application", "chain", "class", "direction")
 

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from ecm.agent.metrics import CONTENT_TYPE
+from ecm.model.exposition import CONTENT_TYPE
 
 SOCKET: Final = "control.sock"
 _TIMEOUT_S: Final = 5.0

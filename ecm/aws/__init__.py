@@ -1,5 +1,6 @@
 """The only home of boto3: reads what runs, and keeps the store's objects in S3."""
 
+from ecm.aws.leftovers import Creation, remove_leftovers
 from ecm.aws.node import NodeBucket, NodeSecrets, instance_tags, node_clients
 from ecm.aws.objects import S3Objects
 from ecm.aws.observe import observe
@@ -7,6 +8,7 @@ from ecm.aws.session import AwsError, client_config, open_session
 
 __all__ = [
     "AwsError",
+    "Creation",
     "NodeBucket",
     "NodeSecrets",
     "S3Objects",
@@ -15,4 +17,5 @@ __all__ = [
     "node_clients",
     "observe",
     "open_session",
+    "remove_leftovers",
 ]

@@ -15,8 +15,9 @@ from ecm.forecast.models import missing
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
 from ecm.model.observed import Observed
+from ecm.model.plan import Plan
 from ecm.model.rendered import PeerTable
-from ecm.pipeline import Outcome, World, decide_from, tried
+from ecm.pipeline import Outcome, World, decide_from, restore, tried
 from ecm.store import Store
 
 
@@ -57,6 +58,12 @@ def make_plan(session: Session, inputs: Inputs, world: World, forecaster: Predic
     """Return what the pipeline decides in `world`."""
     with session.err.status("forecast, size, assign, plan, guard, render"):
         return decide_from(inputs.intent, inputs.history, forecaster.at(world.as_of), world)
+
+
+def make_again(session: Session, inputs: Inputs, world: World, forecaster: Predictor, to: Plan) -> Outcome:
+    """Return a plan in `world` with the nodes and chains of `to`."""
+    with session.err.status("forecast, restore, plan, guard, render"):
+        return restore(inputs.intent, inputs.history, forecaster.at(world.as_of), world, to)
 
 
 def make_world(

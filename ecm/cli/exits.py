@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from ecm.model.plan import Decision
+from ecm.model.run import RunOutcome
 
 
 class Code(IntEnum):
@@ -34,6 +35,18 @@ OF_DECISION: Final = {
     Decision.FROZEN: Code.FROZEN,
 }
 """What `ecm plan` exits with when the plan changes something."""
+
+
+OF_RUN: Final = {
+    RunOutcome.CONVERGED: Code.DONE,
+    RunOutcome.APPLIED: Code.DONE,
+    RunOutcome.NEEDS_REVIEW: Code.REVIEW,
+    RunOutcome.FROZEN: Code.FROZEN,
+    RunOutcome.STALE: Code.STALE,
+    RunOutcome.REFUSED: Code.REFUSED,
+    RunOutcome.FAILED: Code.ERROR,
+}
+"""What `ecm reconcile` exits with."""
 
 
 class CommandError(Exception):

@@ -10,6 +10,7 @@ Nothing is printed; progress goes to a callback, and what the command wrote is i
 
 from ecm.engine.capacity import CapacityRefusal, capacity_refusals
 from ecm.engine.errors import CommandFailed, EngineError, MissingPulumi
+from ecm.engine.locks import LockHolder, lock_holders
 from ecm.engine.outcome import Diagnostic, Outcome, Progress, Step, Violation
 from ecm.engine.stack import Options, PolicyPack, Stack
 from ecm.engine.toolchain import PINNED, Toolchain, locate
@@ -20,6 +21,7 @@ __all__ = [
     "CommandFailed",
     "Diagnostic",
     "EngineError",
+    "LockHolder",
     "MissingPulumi",
     "Options",
     "Outcome",
@@ -31,4 +33,5 @@ __all__ = [
     "Violation",
     "capacity_refusals",
     "locate",
+    "lock_holders",
 ]

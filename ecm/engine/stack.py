@@ -87,6 +87,17 @@ class Stack:
         found: dict[str, Any] = self._json("stack", "export")
         return found
 
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put `state`, as `state()` returned it, in the place of the stack's state."""
+        with tempfile.TemporaryDirectory(prefix="ecm-state-") as folder:
+            file = Path(folder) / "state.json"
+            file.write_text(json.dumps(state), encoding="utf-8")
+            self._short("stack", "import", "--file", str(file))
+
+    def release(self) -> None:
+        """Take the stack's lock away from whoever holds it; only when that process is known to be dead."""
+        self._short("cancel", "--yes")
+
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
         rows = json.loads(self._short("stack", "ls", "--json", "--all", stack=False).stdout or "[]")

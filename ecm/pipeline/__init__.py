@@ -1,5 +1,5 @@
 """The only composer: every run of the stages, from intent and telemetry to a guarded, rendered plan."""
 
-from ecm.pipeline.decision import Outcome, World, decide, decide_from, tried
+from ecm.pipeline.decision import Outcome, World, decide, decide_from, restore, tried
 
-__all__ = ["Outcome", "World", "decide", "decide_from", "tried"]
+__all__ = ["Outcome", "World", "decide", "decide_from", "restore", "tried"]

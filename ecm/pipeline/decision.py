@@ -5,9 +5,11 @@ Pure but for the templates that `render` reads: the clock, the store and AWS sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from ecm import __version__, forecast, guard, plan, routing, sizing, telemetry
 from ecm.intent import Intent
@@ -20,7 +22,7 @@ from ecm.model.plan import Decision, Desired, Inputs, Plan, PlannedEvent, Verdic
 from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
-from ecm.model.sizing import TierSizing
+from ecm.model.sizing import Placement, TierSizing
 from ecm.pipeline.rendering import config_digests
 
 LEVELS = 32
@@ -68,19 +70,29 @@ def tried(limits: Limits) -> forecast.Tried:
 def decide_from(intent: Intent, history: DemandHistory, predicted: Forecast, world: World) -> Outcome:
     """Decide from a forecast that was made before; see `decide`."""
     study = _Study(intent, predicted, world)
-    assignments = [study.assign(vpn.id) for vpn in sorted(intent.fleet.vpns, key=lambda v: v.id)]
-    refusals = tuple(a for a in assignments if isinstance(a, Infeasible))
-    if refusals:
-        return Outcome(plan=None, infeasible=refusals)
-    found = [a for a in assignments if isinstance(a, routing.Assignment)]
+    found = study.assignments()
+    if isinstance(found, Outcome):
+        return found
     chains = {application: chain for a in found for application, chain in a.chains}
-    sizings = study.sizings(chains)
-    try:
-        desired = plan.desired_state(study.plan_inputs(chains, sizings))
-    except plan.NoFreeNumberError as error:
-        return Outcome(plan=None, infeasible=(_wait_for_drain(error, intent.limits.drain_min),))
-    decided = study.draft(desired, sizings, found, history)
-    return Outcome(plan=decided, nothing_to_do=not decided.changes)
+    return study.outcome(chains, study.sizings(chains), found, history)
+
+
+def restore(intent: Intent, history: DemandHistory, predicted: Forecast, world: World, to: Plan) -> Outcome:
+    """Return a plan with the nodes and chains of `to`, an earlier plan, in new generations where they are gone.
+
+    What the fleet file says stays as it is now: a tier or application that `to` does not know is decided as by
+    `decide`, and one that is no more stays away. Guard judges the plan as any other.
+    """
+    study = _Study(intent, predicted, world)
+    found = study.assignments()
+    if isinstance(found, Outcome):
+        return found
+    known = {c.id for c in intent.fleet.chains}
+    before = {a.application: a.chain for a in to.desired.applications if a.chain in known}
+    chains = {application: before.get(application, chain) for a in found for application, chain in a.chains}
+    nothing_seen = plan.Standing(world.as_of, None, intent.limits)
+    placements = {tier.id: plan.running_placements(tier, nothing_seen) for tier in to.desired.tiers}
+    return study.outcome(chains, study.sizings(chains, placements), found, history)
 
 
 def _wait_for_drain(error: plan.NoFreeNumberError, drain_min: int) -> Infeasible:
@@ -142,9 +154,23 @@ class _Study:
             self._sized[key] = self.sizer.size(self.contexts[tier], ordered)
         return self._sized[key]
 
+    def _size_as(
+        self, tier: str, applications: frozenset[str], placements: tuple[Placement, ...]
+    ) -> TierSizing | Infeasible:
+        ordered = tuple(self.applications[a] for a in sorted(applications))
+        return self.sizer.size_as(self.contexts[tier], ordered, placements)
+
     def _cost(self, tier: str, applications: frozenset[str]) -> int | Infeasible:
         sized = self.size(tier, applications)
         return sized if isinstance(sized, Infeasible) else sized.usd_micro_per_hour + sized.churn_usd_micro
+
+    def assignments(self) -> list[routing.Assignment] | Outcome:
+        """Assign the applications of every VPN; an outcome without a plan where that is not possible."""
+        decided = [self.assign(vpn.id) for vpn in sorted(self.intent.fleet.vpns, key=lambda v: v.id)]
+        refusals = tuple(a for a in decided if isinstance(a, Infeasible))
+        if refusals:
+            return Outcome(plan=None, infeasible=refusals)
+        return [a for a in decided if isinstance(a, routing.Assignment)]
 
     def assign(self, vpn: str) -> routing.Assignment | Infeasible:
         """Assign the applications of one VPN."""
@@ -191,14 +217,36 @@ class _Study:
                 prices[application.id, chain.id] = hops * crossing * catalog.traffic.cross_zone_pct // 100
         return prices
 
-    def sizings(self, chains: dict[str, str]) -> dict[str, TierSizing]:
-        """Return the sizing of every tier that carries something under the assignment `chains`."""
+    def outcome(
+        self,
+        chains: dict[str, str],
+        sizings: dict[str, TierSizing],
+        assignments: list[routing.Assignment],
+        history: DemandHistory,
+    ) -> Outcome:
+        """Compose, render and judge what was decided."""
+        try:
+            desired = plan.desired_state(self.plan_inputs(chains, sizings))
+        except plan.NoFreeNumberError as error:
+            return Outcome(plan=None, infeasible=(_wait_for_drain(error, self.intent.limits.drain_min),))
+        decided = self.draft(desired, sizings, assignments, history)
+        return Outcome(plan=decided, nothing_to_do=not decided.changes)
+
+    def sizings(
+        self, chains: dict[str, str], given: Mapping[str, tuple[Placement, ...]] = MappingProxyType({})
+    ) -> dict[str, TierSizing]:
+        """Return the sizing of every tier that carries something under `chains`, with its `given` nodes if any."""
         load: dict[str, set[str]] = {}
         tiers = {c.id: c.tiers for c in self.intent.fleet.chains}
         for application, chain in chains.items():
             for tier in tiers[chain]:
                 load.setdefault(tier, set()).add(application)
-        sized = {tier: self.size(tier, frozenset(applications)) for tier, applications in sorted(load.items())}
+        sized = {
+            tier: self._size_as(tier, frozenset(applications), given[tier])
+            if tier in given
+            else self.size(tier, frozenset(applications))
+            for tier, applications in sorted(load.items())
+        }
         return {
             tier: found.model_copy(update={"risk": sizing.risk(self.sizer, self.contexts[tier], found)})
             for tier, found in sized.items()

@@ -100,6 +100,15 @@ class Sizer:
             return _too_much(context, need)
         return self._sizing(context, load, placements, zone_loss=need.survive_zone_loss)
 
+    def size_as(
+        self, context: TierContext, applications: tuple[Application, ...], placements: tuple[Placement, ...]
+    ) -> TierSizing | Infeasible:
+        """Return the sizing that has `placements`, which a person asks for, whether or not they hold the load."""
+        wanted = self.size(context, applications)
+        if isinstance(wanted, Infeasible):
+            return wanted
+        return self._sizing(context, wanted.load, placements, zone_loss=_survives_zones(context))
+
     def least_cost(self, context: TierContext, planned_mbps: int) -> int | None:
         """Return micro-USD per hour, with the churn, of the cheapest nodes that hold `planned_mbps`; None: none do.
 

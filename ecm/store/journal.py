@@ -24,6 +24,8 @@ class EntryKind(StrEnum):
     FAILED = "failed"
     UNAVAILABLE = "unavailable"
     VERIFIED = "verified"
+    RECONCILED = "reconciled"
+    """A scheduled run, with its outcome."""
 
 
 class Entry(Frozen):

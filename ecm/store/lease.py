@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from ecm.model.base import Frozen, Text, UtcTime, canonical
 from ecm.store.objects import Objects, StoreError
@@ -19,15 +18,14 @@ class Lease(Frozen):
 
 
 @contextmanager
-def leased(objects: Objects, key: str, *, owner: str, now: UtcTime, minutes: int) -> Iterator[Lease]:
-    """Hold the lock at `key` for the block, `minutes` at most; StoreError when another owner's lease still runs."""
-    lease = Lease(owner=owner, since=now, until=now + timedelta(minutes=minutes))
+def leased(objects: Objects, key: str, lease: Lease, *, is_dead: Callable[[str], bool]) -> Iterator[Lease]:
+    """Hold the lock at `key` for the block; StoreError while another's lease runs, unless its owner `is_dead`."""
     data = canonical(lease)
     if not objects.create(key, data):
         held = objects.get(key)
         if held is not None:
             other = Lease.model_validate_json(held[0])
-            if other.until > now:
+            if other.until > lease.since and not is_dead(other.owner):
                 raise StoreError(
                     f"lock {key}: held by {other.owner} since {other.since.isoformat()}, until "
                     f"{other.until.isoformat()} at most; wait for that run, or for the end of its lease"

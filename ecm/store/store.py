@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -202,9 +204,15 @@ class Store:
                 return
         raise StoreError(f"{self._key('unavailable.json')}: others write to it all the time; try again")
 
-    def lock(self, *, owner: str, now: UtcTime, minutes: int) -> AbstractContextManager[Lease]:
-        """Hold the stack's lock for a block, `minutes` at most; StoreError when another run holds it."""
-        return leased(self._objects, self._key("lock.json"), owner=owner, now=now, minutes=minutes)
+    def lock(
+        self, *, owner: str, now: UtcTime, minutes: int, is_dead: Callable[[str], bool] = lambda _: False
+    ) -> AbstractContextManager[Lease]:
+        """Hold the stack's lock for a block, `minutes` at most.
+
+        StoreError when another run holds it, unless `is_dead` says of its owner that it has ended.
+        """
+        lease = Lease(owner=owner, since=now, until=now + timedelta(minutes=minutes))
+        return leased(self._objects, self._key("lock.json"), lease, is_dead=is_dead)
 
     # below
 

@@ -7,10 +7,12 @@
   "unhealthy": [{"instance": "i-0123456789abcdef0"}, {"tags": {"ecm:slot": "edge/us-east-1a/0"}}],
   "images": {"ami-0123456789abcdef0": "arm64"},
   "fail": [{"action": "CreateListener", "code": "InternalError", "times": 1, "skip": 0}],
-  "delay_ms": {"RunInstances": 50}
+  "delay_ms": {"RunInstances": 50},
+  "hold_ms": {"CreateNetworkInterface": 5000}
 }
 ```
-`*` stands for any shape, zone or instance. The file may change while the server runs; it is read when it is newer.
+`delay_ms` is waited before an action, `hold_ms` between the deed and its answer. `*` stands for any shape, zone or
+instance. The file may change while the server runs; it is read when it is newer.
 Test double, not AWS.
 """
 
@@ -70,6 +72,7 @@ class Faults:
     """Known images and their architecture; none: every well-formed image id is known."""
     fail: tuple[Fail, ...] = ()
     delay_ms: Mapping[str, int] = field(default_factory=dict)
+    hold_ms: Mapping[str, int] = field(default_factory=dict)
 
     def capacity(self, shape: str, zone: str) -> bool:
         """Return whether EC2 has capacity for `shape` in `zone`."""
@@ -114,6 +117,7 @@ def parse(text: str) -> Faults:
         images=document.get("images"),
         fail=_rows(document, "fail", Fail),
         delay_ms=document.get("delay_ms", {}),
+        hold_ms=document.get("hold_ms", {}),
     )
 
 

@@ -74,7 +74,15 @@ class Application:
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request; other requests go on while an answer is held back."""
+        action, answer = self._answer(environ, start_response)
+        held = self._faults.now.hold_ms.get(action, 0)
+        if held:
+            time.sleep(held / 1000)
+        return answer
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> tuple[str, Iterable[bytes]]:
+        action = ""
         with self._lock:
             try:
                 action = _action(environ)
@@ -86,9 +94,8 @@ class Application:
                 body = _error(failing.code, failing.message)
                 headers = [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))]
                 start_response(f"{failing.status} Fault", headers)
-                return [body]
-            answer: Iterable[bytes] = self._moto(environ, start_response)
-            return answer
+                return action, [body]
+            return action, self._moto(environ, start_response)
 
     def _wait(self, action: str) -> None:
         delay = self._faults.now.delay_ms.get(action, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from ecm.cli.applying import Job, apply, approved_plan, check_ready
 from ecm.cli.commands.decide import Telemetry
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.guardrails import guardrails, refuse_broken, unjudged
+from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
 from ecm.cli.session import Session, now
 from ecm.cli.standing import ask_stack, engine_stack
@@ -19,8 +19,6 @@ from ecm.engine import Options, Outcome
 from ecm.model.plan import Plan
 
 _NODES = ("aws:ec2/instance:Instance",)
-_LEASE_MIN = 60
-"""Longer than any `up`; a dead run blocks the stack for no longer."""
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +89,7 @@ def up(
     check_ready(plan, stands)
     _check_credentials(plan)
     packs = guardrails(session, stands)
-    with store.lock(owner=f"{session.who} (process {os.getpid()})", now=now(), minutes=_LEASE_MIN):
+    with store.lock(owner=owner(session), now=now(), minutes=LEASE_MIN, is_dead=owner_is_dead):
         stack.select(create=True)
         applied, outcome = apply(
             Job(session, store, stack, telemetry, Options(refresh=refresh, policy_packs=packs)), plan

@@ -18,6 +18,7 @@ from ecm.cli.tables import explanation_tables, plan_summary
 from ecm.model.base import canonical
 from ecm.model.plan import Decision, Plan
 from ecm.review import explain
+from ecm.store import EntryKind, Store
 
 Telemetry = Annotated[Path | None, typer.Option("--telemetry", help="CSV or Parquet; else .ecm/telemetry/<stack>.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask neither Pulumi nor AWS; go by the journal.")]
@@ -27,19 +28,23 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command(epilog="\b\nExample:\n  ecm plan --stack prod --telemetry load.parquet --as-of 2026-11-18T12:00Z")(plan)
     app.command(epilog='\b\nExample:\n  ecm approve latest --stack prod --why "campaign on Friday"')(approve)
-    app.command("explain", epilog="\b\nExample:\n  ecm explain corp-in --stack prod")(explain_subject)
+    app.command(
+        "explain",
+        epilog="\b\nExamples:\n  ecm explain corp-in --stack prod\n"
+        "  ecm explain corp-in --stack prod --at 2026-11-18T12:00Z",
+    )(explain_subject)
 
 
-def parse_time(text: str | None) -> datetime:
-    """Return the moment that `--as-of` names, or now; CommandError when it has no time zone."""
+def parse_time(text: str | None, option: str = "--as-of") -> datetime:
+    """Return the moment that `option` names, or now; CommandError when it has no time zone."""
     if text is None:
         return now()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"--as-of {text!r}: write a time such as 2026-11-18T12:00Z", Code.USAGE) from None
+        raise CommandError(f"{option} {text!r}: write a time such as 2026-11-18T12:00Z", Code.USAGE) from None
     if moment.tzinfo is None:
-        raise CommandError(f"--as-of {text!r}: add the time zone, such as {text}Z", Code.USAGE)
+        raise CommandError(f"{option} {text!r}: add the time zone, such as {text}Z", Code.USAGE)
     return moment
 
 
@@ -66,17 +71,17 @@ def plan(
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
     nothing = outcome.nothing_to_do and not stands.unfinished and outcome.plan.verdict.passed
     if outcome.plan.verdict.decision is Decision.STALE:
-        _report(session, outcome.plan, nothing=False)
+        report_plan(session, outcome.plan, nothing=False)
     if not nothing:
         keep(session, store, outcome.plan, peers)
     if forecaster.kept is not None:
         store.set_fit(forecaster.kept)
     if seen is not None:
         store.set_observed(seen)
-    _report(session, outcome.plan, nothing=nothing)
+    report_plan(session, outcome.plan, nothing=nothing)
 
 
-def _report(session: Session, made: Plan, *, nothing: bool) -> NoReturn:
+def report_plan(session: Session, made: Plan, *, nothing: bool) -> NoReturn:
     """Print what was decided and end the command with its exit code."""
     code = Code.DONE if nothing else OF_DECISION[made.verdict.decision]
     if session.as_json:
@@ -110,15 +115,25 @@ def approve(
     session.out.print(f"approved {digest}\nwritten to {shown}; next: ecm up --stack {session.stack}", markup=False)
 
 
+def _applied_at(store: Store, moment: datetime) -> str:
+    """Return the plan that the journal says was applied at `moment`."""
+    found = [e.plan for e in store.journal() if e.kind is EntryKind.APPLIED and e.plan and e.at <= moment]
+    if not found:
+        raise CommandError(f"stack {store.stack}: nothing was applied at {moment.isoformat()}; see ecm history")
+    return found[-1]
+
+
 def explain_subject(
     ctx: typer.Context,
     subject: Annotated[str, typer.Argument(metavar="SLOT|TIER|CHAIN|APPLICATION")],
     name: Annotated[str, typer.Option("--plan", metavar="DIGEST|latest")] = "latest",
+    at: Annotated[str | None, typer.Option("--at", help="By the plan that was applied at this time.")] = None,
 ) -> None:
     """Say why a part of a plan is as it is: each number with the constraint that bound it."""
     session: Session = ctx.obj
     store = session.store()
-    found = explain(store.plan(store.find_plan(name)), subject)
+    digest = store.find_plan(name) if at is None else _applied_at(store, parse_time(at, "--at"))
+    found = explain(store.plan(digest), subject)
     if session.as_json:
         rows = [
             {"subject": e.subject, "notes": e.notes, "numbers": [b.model_dump(mode="json") for b in e.numbers]}
