@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ecm.cli.approval import approve_plan, check_age, check_place, check_verdict
+from ecm.cli.content import check_content
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.guardrails import refuse_broken
 from ecm.cli.keeping import infeasible_text, keep
@@ -52,8 +53,8 @@ def approved_plan(session: Session, store: Store) -> Plan:
     return plan
 
 
-def check_ready(plan: Plan, stands: Standing) -> None:
-    """Refuse a plan that guard stopped, that would undo a newer one, or that has expired.
+def check_ready(session: Session, plan: Plan, stands: Standing) -> None:
+    """Refuse a plan that guard stopped, that would undo a newer one, has expired, or was judged by other policies.
 
     The plan that is applied already may be applied again at any time: that mends, and decides nothing.
     """
@@ -61,6 +62,7 @@ def check_ready(plan: Plan, stands: Standing) -> None:
     check_place(plan, stands)
     if plan.digest != stands.applied:
         check_age(plan, now())
+        check_content(session, plan)
 
 
 def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from ecm.cli.content import check_content
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
@@ -25,6 +26,7 @@ def approve_plan(session: Session, store: Store, stands: Standing, what: tuple[s
     check_place(chosen, stands)
     if digest != stands.applied:
         check_age(chosen, now())
+        check_content(session, chosen)
     signers = sign_off(session, store, chosen)
     store.record(EntryKind.APPROVED, at=now(), plan=digest, who=who, why=why)
     return write_approved(session.root, session.stack, digest, signers)

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ecm import intent, telemetry
+from ecm.cli.guardrails import pack_digest
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
@@ -77,6 +78,7 @@ def make_world(
         basis=stands.applied,
         peers=peers,
         templates=session.root / "templates",
+        guardrails=pack_digest(session.root),
     )
 
 

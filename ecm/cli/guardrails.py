@@ -10,6 +10,7 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
 from ecm.engine import Outcome, PolicyPack, Violation
+from ecm.model.base import digest_bytes
 
 PACK: Final = Path("policies/guardrails")
 _LINES: Final = 20
@@ -22,6 +23,14 @@ def guardrails(session: Session, stands: Standing) -> tuple[PolicyPack, ...]:
         raise CommandError(f"{PACK} is missing in {session.root}\n    Restore it from the project's repository")
     standing = sorted({key.partition("#")[0] for key in stands.outputs.get("nodes", {})})
     return (PolicyPack(folder, {"scale-step": {"standing": standing}}),)
+
+
+def pack_digest(root: Path) -> str | None:
+    """Return one digest of the pack's files, by name and content; None where there are none."""
+    files = sorted(p for p in (root / PACK).glob("*") if p.suffix in (".py", ".yaml"))
+    if not files:
+        return None
+    return digest_bytes(b"".join(f"{p.name} {digest_bytes(p.read_bytes())}\n".encode() for p in files))
 
 
 def broken(outcome: Outcome) -> tuple[Violation, ...]:

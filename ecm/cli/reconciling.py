@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from ecm import files
 from ecm.cli.applying import Job, apply
 from ecm.cli.approval import approve_plan
+from ecm.cli.content import check_content
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.guardrails import guardrails, refuse_broken
 from ecm.cli.keeping import infeasible_text, keep
@@ -142,6 +143,11 @@ class _Reconciler:
             return
         plan = self.store.plan(digest)
         if plan.basis != stands.applied or not plan.verdict.passed or now() >= plan.expires_at:
+            return
+        try:
+            check_content(self.session, plan)
+        except CommandError as error:
+            self.log.say("approved", str(error), plan=digest)
             return
         self.log.say("approved", f"plan {plan.serial} is approved and not applied", plan=digest)
         with self.log.phase("up"):

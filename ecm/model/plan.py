@@ -367,6 +367,8 @@ class Inputs(Frozen):
     catalog: Digest
     telemetry: Digest
     observed: Digest | None
+    guardrails: Digest | None = None
+    """Of the policy pack's files; none: planned without one."""
     ecm_version: Text
 
 

@@ -41,6 +41,8 @@ class World:
     """Digest of the plan that is applied, by the stack's own output."""
     peers: tuple[PeerTable, ...] = ()
     templates: Path = Path("templates")
+    guardrails: str | None = None
+    """Digest of the policy pack's files."""
 
 
 class Outcome(Frozen):
@@ -360,6 +362,7 @@ class _Study:
             catalog=digest(intent.catalog),
             telemetry=history.digest,
             observed=digest(observed) if observed else None,
+            guardrails=self.world.guardrails,
             ecm_version=__version__,
         )
 

@@ -77,16 +77,20 @@ class Told:
 def project(start: Start) -> Project:
     made = start("dev")
     made.load(LOAD)
-    plan, _ = made.plan(NIGHT)
-    made.made("approve", plan.digest, "--who", "tester", "--why", "guardrails")
     return made
 
 
+def approved(project: Project) -> None:
+    plan, _ = project.plan(NIGHT)
+    project.made("approve", plan.digest, "--who", "tester", "--why", "guardrails")
+
+
 def told(project: Project, **changed: list[object]) -> Told:
-    """Preview and up while fields of the guardrails are `changed`."""
+    """Plan, preview and up while fields of the guardrails are `changed`: guard does not ask for them, the pack does."""
     file = project.folder / "policies/limits.yaml"
     before = file.read_text()
     project.edit("policies/limits.yaml", **{f"guardrails__{key}": value for key, value in changed.items()})
+    approved(project)
     preview, up = project.ecm("preview"), project.ecm("up")
     file.write_text(before)
     return Told(preview, up, len(project.snapshot().urns))
@@ -124,6 +128,10 @@ def test_what_a_preview_cannot_judge_is_said_and_judged_by_up(late: Told, projec
 
 
 def test_the_job_goes_on_when_the_guardrails_hold_again(late: Told, project: Project) -> None:
+    stale = project.ecm("up")
+    assert stale.code == 13
+    assert "policies/limits.yaml: sha256:" in stale.err
+    approved(project)
     project.made("up")
     assert project.ecm("verify").code == 0
     again = project.ecm("preview", "--json")

@@ -37,7 +37,7 @@ def preview(
     stack = engine_stack(session)
     plan = approved_plan(session, store)
     stands = ask_stack(session, store)
-    check_ready(plan, stands)
+    check_ready(session, plan, stands)
     _check_credentials(plan)
     packs = guardrails(session, stands)
     stack.select(create=True)
@@ -86,7 +86,7 @@ def up(
     stack = engine_stack(session)
     plan = approved_plan(session, store)
     stands = ask_stack(session, store)
-    check_ready(plan, stands)
+    check_ready(session, plan, stands)
     _check_credentials(plan)
     packs = guardrails(session, stands)
     with store.lock(owner=owner(session), now=now(), minutes=LEASE_MIN, is_dead=owner_is_dead):
