@@ -20,6 +20,7 @@ from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
 from ecm.cli.recovering import recover
+from ecm.cli.reviewing import Asked, gather
 from ecm.cli.runlog import RunLog
 from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
@@ -28,7 +29,7 @@ from ecm.engine import EngineError, Options, Outcome, Stack
 from ecm.model.demand import Severity
 from ecm.model.plan import Decision, Plan
 from ecm.model.run import Run, RunOutcome
-from ecm.review import Context, markdown
+from ecm.review import build, markdown
 from ecm.store import EntryKind, Store, StoreError
 
 BY_ITSELF: Final = "ecm reconcile"
@@ -131,7 +132,7 @@ class _Reconciler:
         if nothing:
             self._mend(stands, killed=mended)
         if made.verdict.decision is not Decision.AUTOMATIC:
-            self._leave(made, stands)
+            self._leave(made)
         with self.log.phase("up"):
             approve_plan(self.session, self.store, stands, (made.digest, BY_ITSELF, "within policies/limits.yaml"))
             self._up(made, stands)
@@ -211,12 +212,13 @@ class _Reconciler:
             told = "; ".join(d.message.splitlines()[0] for d in outcome.errors) or outcome.output[-500:]
             raise CommandError(f"the preview failed: {told}")
 
-    def _leave(self, made: Plan, stands: Standing) -> NoReturn:
+    def _leave(self, made: Plan) -> NoReturn:
         """Leave the report of a plan that may not go ahead by itself; nothing is changed."""
-        context = Context(now=now(), approved=self.session.settings.approved, applied=stands.applied)
-        report = self.session.root / ".ecm" / "reports" / f"{made.stack}.md"
-        report.parent.mkdir(parents=True, exist_ok=True)
-        files.write(report, markdown(made, context))
+        with self.log.phase("review"):
+            context = gather(self.session, self.store, made, Asked(now=now(), offline=False))
+            report = self.session.root / ".ecm" / "reports" / f"{made.stack}.md"
+            report.parent.mkdir(parents=True, exist_ok=True)
+            files.write(report, markdown(build(made, context)))
         reason = _hits(made) or "; ".join(made.verdict.reasons)
         if made.verdict.decision is Decision.REVIEW:
             reason += f"; read {report.name}, then: ecm approve {made.digest[:19]} --stack {made.stack}"

@@ -107,7 +107,7 @@ class Sizer:
         wanted = self.size(context, applications)
         if isinstance(wanted, Infeasible):
             return wanted
-        return self._sizing(context, wanted.load, placements, zone_loss=_survives_zones(context))
+        return self._sizing(context, wanted.load, placements, zone_loss=survives_zones(context))
 
     def least_cost(self, context: TierContext, planned_mbps: int) -> int | None:
         """Return micro-USD per hour, with the churn, of the cheapest nodes that hold `planned_mbps`; None: none do.

@@ -118,8 +118,10 @@ def test_every_command_has_help_with_an_example(project: Project) -> None:
     code, out, _ = project.run("--help")
     assert code == Code.DONE
     assert "12 refused by guard" in out
-    for command in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+    for command, found in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         assert command in out
+        if hasattr(found, "commands"):  # a group; its own commands have the examples
+            continue
         code, text, _ = project.run(command, "--help")
         assert code == Code.DONE
         assert f"ecm {command}" in text.partition("Example")[2]
