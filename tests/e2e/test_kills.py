@@ -23,6 +23,7 @@ import pytest
 from tests.e2e.conftest import Start
 from tests.e2e.inventory import account
 from tests.e2e.project import Project
+from tools.standin.embedded import EmbeddedAws
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 KILLS = int(os.environ.get("ECM_KILLS", "3"))
@@ -156,17 +157,29 @@ def _converge(project: Project) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _made_by_aws(aws: EmbeddedAws, ids: set[str]) -> set[tuple[str, str]]:
+    """What no state has: parts of a VPC, interfaces of balancers and endpoints, root volumes of known instances."""
+    ec2 = aws.client("ec2")
+    found = set()
+    for call, rows, identity in (
+        ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+        ("describe_route_tables", "RouteTables", "RouteTableId"),
+        ("describe_security_groups", "SecurityGroups", "GroupId"),
+    ):
+        for row in getattr(ec2, call)()[rows]:
+            tags = row.get("Tags") or row.get("TagSet") or ()
+            if not any(tag["Key"] == "ecm:stack" for tag in tags):
+                found.add((rows, row[identity]))
+    volumes = ec2.describe_volumes()["Volumes"]
+    return found | {
+        ("Volumes", row["VolumeId"]) for row in volumes if {a["InstanceId"] for a in row["Attachments"]} & ids
+    }
+
+
 def _extra(project: Project) -> frozenset[tuple[str, str]]:
     assert project.aws is not None
     ids = {part for known in project.snapshot().ids.values() for part in (known, known.rpartition("/")[2])}
-    rows = project.aws.client("ec2").describe_network_interfaces()["NetworkInterfaces"]
-    # The interfaces of load balancers and endpoints are AWS's own: no state has them.
-    others = {
-        ("NetworkInterfaces", row["NetworkInterfaceId"])
-        for row in rows
-        if not any(tag["Key"] == "ecm:stack" for tag in row.get("TagSet", ()))
-    }
-    held = account(project.aws) - others
+    held = account(project.aws) - _made_by_aws(project.aws, ids)
     return frozenset((kind, name) for kind, name in held if not {name, name.rpartition("/")[2]} & ids)
 
 
