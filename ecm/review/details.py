@@ -160,7 +160,7 @@ def diffs(review: Review, rows: int) -> list[str]:
         left = len(one.lines) + one.left_out - len(shown)
         lines += [fence, *([f"{left} more lines"] if left else [])]
     left = len(found.diffs) - most
-    return lines + ([f"{left} more files are in report.html"] if left > 0 else [])
+    return lines + ([f"{left} more files are in report.json"] if left > 0 else [])
 
 
 def inputs(review: Review, rows: int) -> list[str]:

@@ -64,7 +64,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], most: int) ->
     """Return the lines of a Markdown table of at most `most` rows, and how many were left out; escape cells before."""
     lines = [_row(header), "|" + "---|" * len(header), *(_row(row) for row in rows[:most])]
     left = len(rows) - most
-    return lines + (["", f"{left} more rows are in report.html."] if left > 0 else [])
+    return lines + (["", f"{left} more rows are in report.json."] if left > 0 else [])
 
 
 def clean(text: object, most: int = 500) -> str:

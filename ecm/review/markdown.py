@@ -37,7 +37,7 @@ def markdown(review: Review) -> str:
         else:
             text += body
     if left_out:
-        text += f"\nLeft out for its length: {', '.join(left_out)}; `report.html` and `report.json` hold all.\n"
+        text += f"\nLeft out for its length: {', '.join(left_out)}; `report.json` holds all.\n"
     return text
 
 

@@ -326,7 +326,7 @@ def test_a_report_of_any_size_stays_below_its_limit() -> None:
     assert len(report.encode()) < 60_000
     assert report.startswith(marker("prod"))
     assert report.count("<details>") == report.count("</details>")
-    assert "more rows are in report.html" in report
+    assert "more rows are in report.json" in report
 
 
 def test_differences_of_configuration_are_grouped_and_hold_no_secret() -> None:
