@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import ecm.guardrails
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
@@ -26,11 +27,13 @@ def guardrails(session: Session, stands: Standing) -> tuple[PolicyPack, ...]:
 
 
 def pack_digest(root: Path) -> str | None:
-    """Return one digest of the pack's files, by name and content; None where there are none."""
-    files = sorted(p for p in (root / PACK).glob("*") if p.suffix in (".py", ".yaml"))
-    if not files:
+    """Return one digest of the pack's files and of the rules that it runs, by name and content; None without a pack."""
+    pack = [p for p in (root / PACK).glob("*") if p.suffix in (".py", ".yaml")]
+    if not pack:
         return None
-    return digest_bytes(b"".join(f"{p.name} {digest_bytes(p.read_bytes())}\n".encode() for p in files))
+    rules = Path(ecm.guardrails.__file__).parent.glob("*.py")
+    named = sorted((f"{p.parent.name}/{p.name}", p) for p in (*pack, *rules))
+    return digest_bytes(b"".join(f"{name} {digest_bytes(p.read_bytes())}\n".encode() for name, p in named))
 
 
 def broken(outcome: Outcome) -> tuple[Violation, ...]:

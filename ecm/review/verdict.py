@@ -12,6 +12,8 @@ from ecm.review.context import Context
 from ecm.review.figures import change_usd, counted_of, share
 
 _BY_GUARD: Final = {Decision.REFUSED: Answer.REFUSED, Decision.FROZEN: Answer.FROZEN, Decision.STALE: Answer.STALE}
+_DIGITS: Final = 19
+"""Characters of a digest that name a plan."""
 _ADVICE: Final = {
     Answer.NOTHING: "this plan is applied; check that it stands",
     Answer.READY: "it is approved; this applies exactly this plan",
@@ -124,12 +126,12 @@ def _commands(plan: Plan, answer: Answer) -> tuple[str, ...]:
 
 
 def _rollback(plan: Plan) -> str:
-    return f"pulumi destroy --stack {plan.stack}" if plan.basis is None else f"ecm plan --stack {plan.stack}"
+    if plan.basis is None:
+        return f"pulumi destroy --stack {plan.stack}"
+    return f"ecm rollback {plan.basis[:_DIGITS]} --stack {plan.stack}"
 
 
 def _rollback_note(plan: Plan) -> str:
     if plan.basis is None:
         return "the stack is created by this plan: what undoes it takes everything away again"
-    return (
-        f"once git has the fleet and the policies again that plan {plan.basis} was made from; reviewed like any other"
-    )
+    return "plans the nodes and chains that stand now, reviewed like any other; the fleet file's own change is git's"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
+import ecm.guardrails
 from ecm.cli import content
 from ecm.cli.content import check_content
 from ecm.cli.exits import Code, CommandError
@@ -52,3 +55,16 @@ def test_another_version_is_named(project: Project, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(content, "__version__", "9.9.9")
     assert "the version of ECM: 0." in said(project)
     assert "9.9.9 now" in said(project)
+
+
+def test_a_rule_that_the_pack_runs_is_part_of_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project.plan()
+    rules = Path(ecm.guardrails.__file__).parent
+    copy = tmp_path / "guardrails"
+    shutil.copytree(rules, copy)
+    monkeypatch.setattr(ecm.guardrails, "__file__", str(copy / "__init__.py"))
+    assert project.run("approve", "--offline")[0] == 0
+    (copy / "firewall.py").write_text((copy / "firewall.py").read_text().replace("SSH: Final = 22", "SSH: Final = 23"))
+    assert "policies/guardrails: sha256:" in said(project)

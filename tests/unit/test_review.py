@@ -119,6 +119,14 @@ def test_the_markdown_fits_a_comment_and_starts_with_its_marker(prepared: tuple[
     assert report == markdown(build(made.plan, made.context))
 
 
+def test_the_way_back_is_a_command(prepared: tuple[str, Prepared, Review]) -> None:
+    _, change, review = prepared
+    basis = change.plan.basis
+    wanted = f"ecm rollback {basis[:19]} --stack prod" if basis else "pulumi destroy --stack prod"
+    assert review.verdict.rollback == wanted
+    assert f"`{review.verdict.rollback}`" in markdown(review)
+
+
 def test_scaling_in_moves_sessions_and_keeps_the_budgets() -> None:
     plan, review = reviewed("scale_in")
     drained = {c.subject.removeprefix("slot ").split("/")[0] for c in plan.changes if c.kind is ChangeKind.DRAIN_NODE}
