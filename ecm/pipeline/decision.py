@@ -83,17 +83,24 @@ def restore(intent: Intent, history: DemandHistory, predicted: Forecast, world: 
     """Return a plan with the nodes and chains of `to`, an earlier plan, in new generations where they are gone.
 
     What the fleet file says stays as it is now: a tier or application that `to` does not know is decided as by
-    `decide`, and one that is no more stays away. Guard judges the plan as any other.
+    `decide`, and one that is no more stays away; so does a chain that no longer meets what its application requires.
+    Guard judges the plan as any other.
     """
     study = _Study(intent, predicted, world)
     found = study.assignments()
     if isinstance(found, Outcome):
         return found
-    known = {c.id for c in intent.fleet.chains}
-    before = {a.application: a.chain for a in to.desired.applications if a.chain in known}
-    chains = {application: before.get(application, chain) for a in found for application, chain in a.chains}
+    before = {a.application: a.chain for a in to.desired.applications}
+    chains = {
+        application: before[application] if study.fits(application, before.get(application)) else chain
+        for assignment in found
+        for application, chain in assignment.chains
+    }
     nothing_seen = plan.Standing(world.as_of, None, intent.limits)
     placements = {tier.id: plan.running_placements(tier, nothing_seen) for tier in to.desired.tiers}
+    refusals = tuple(s for s in study.sized(chains, placements).values() if isinstance(s, Infeasible))
+    if refusals:
+        return Outcome(plan=None, infeasible=refusals)
     return study.outcome(chains, study.sizings(chains, placements), found, history)
 
 
@@ -174,6 +181,17 @@ class _Study:
             return Outcome(plan=None, infeasible=refusals)
         return [a for a in decided if isinstance(a, routing.Assignment)]
 
+    def fits(self, application: str, chain: str | None) -> bool:
+        """Return whether `chain` meets every requirement of `application`, whatever it costs."""
+        wanted = self.applications[application]
+        return any(
+            c.id == chain
+            and not routing.failed_requirements(
+                wanted, self.profiles[application], self.facts[c.id], self.intent.limits
+            )
+            for c in routing.candidates(self.intent.fleet, wanted)
+        )
+
     def assign(self, vpn: str) -> routing.Assignment | Infeasible:
         """Assign the applications of one VPN."""
         routes = routing.Routes(
@@ -234,24 +252,29 @@ class _Study:
         decided = self.draft(desired, sizings, assignments, history)
         return Outcome(plan=decided, nothing_to_do=not decided.changes)
 
-    def sizings(
+    def sized(
         self, chains: dict[str, str], given: Mapping[str, tuple[Placement, ...]] = MappingProxyType({})
-    ) -> dict[str, TierSizing]:
-        """Return the sizing of every tier that carries something under `chains`, with its `given` nodes if any."""
+    ) -> dict[str, TierSizing | Infeasible]:
+        """Size every tier that carries something under `chains`, with its `given` nodes if any."""
         load: dict[str, set[str]] = {}
         tiers = {c.id: c.tiers for c in self.intent.fleet.chains}
         for application, chain in chains.items():
             for tier in tiers[chain]:
                 load.setdefault(tier, set()).add(application)
-        sized = {
+        return {
             tier: self._size_as(tier, frozenset(applications), given[tier])
             if tier in given
             else self.size(tier, frozenset(applications))
             for tier, applications in sorted(load.items())
         }
+
+    def sizings(
+        self, chains: dict[str, str], given: Mapping[str, tuple[Placement, ...]] = MappingProxyType({})
+    ) -> dict[str, TierSizing]:
+        """Return the sizings of `sized` with what the forecast says of their risk."""
         return {
             tier: found.model_copy(update={"risk": sizing.risk(self.sizer, self.contexts[tier], found)})
-            for tier, found in sized.items()
+            for tier, found in self.sized(chains, given).items()
             if isinstance(found, TierSizing)
         }
 

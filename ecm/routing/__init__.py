@@ -1,7 +1,7 @@
 """Assign: applications to chains, security hard, cost and churn minimised, with a reason for every chain not taken."""
 
 from ecm.routing.assign import Assignment, Routes, assign
-from ecm.routing.chain import ChainFacts, chain_facts, outage_s
+from ecm.routing.chain import ChainFacts, candidates, chain_facts, failed_requirements, outage_s
 from ecm.routing.large import Levels, Linear
 from ecm.routing.problem import Problem
 from ecm.routing.security import tier_level
@@ -16,7 +16,9 @@ __all__ = [
     "Routes",
     "Solution",
     "assign",
+    "candidates",
     "chain_facts",
+    "failed_requirements",
     "outage_s",
     "solve",
     "tier_level",

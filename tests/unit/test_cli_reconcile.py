@@ -160,6 +160,21 @@ def test_rollback_plans_the_nodes_of_an_earlier_plan(project: Project) -> None:
     )
 
 
+def test_rollback_never_takes_a_chain_that_is_no_longer_good_enough(project: Project) -> None:
+    """The earlier plan let an application pass a chain that its profile now forbids: security is hard."""
+    given = ("--offline", "--telemetry", str(project.load))
+    first = project.json("plan", *given, "--as-of", "2026-11-18T12:00Z")
+    store = open_store(".ecm/store", stack=STACK, root=project.root)
+    applied(store, first["digest"], NOW)
+    project.edit(
+        "policies/qos.yaml",
+        "    security_level: 1\n    max_outage_s: 300",
+        "    security_level: 4\n    max_outage_s: 300",
+    )
+    code, _, err = project.run("rollback", first["digest"], *given)
+    assert (code, "security_level" in err) == (1, True)
+
+
 def test_rollback_needs_a_plan_to_return_to(project: Project) -> None:
     code, _, err = project.run("rollback", "previous", "--offline", "--telemetry", str(project.load))
     assert (code, "no plan was applied" in err) == (1, True)
