@@ -254,11 +254,17 @@ def _secrets(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
 
 
 def _health_checks(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
+    """A health check gets its tags in a second call, so what it watches tells it as well."""
     own, client = _own(place, inputs), place.client("route53")
     for row in _pages(client, "list_health_checks", "HealthChecks"):
-        name = row["Id"]
+        name, config = row["Id"], row["HealthCheckConfig"]
+        alarm = (config.get("AlarmIdentifier") or {}).get("Name")
+        children = sorted(config.get("ChildHealthChecks") or ())
+        watches = (alarm is not None and alarm == inputs.get("cloudwatchAlarmName")) or (
+            bool(children) and children == sorted(inputs.get("childHealthchecks") or ())
+        )
         tags = client.list_tags_for_resource(ResourceType="healthcheck", ResourceId=name)["ResourceTagSet"]["Tags"]
-        if _has(tags, own):
+        if watches or _has(tags, own):
             yield _Found(name, lambda n=name: client.delete_health_check(HealthCheckId=n))  # type: ignore[misc]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from ecm.model.base import CountryCode, Frozen, Mbps, Name, Region, Text, UsdPrice, UtcTime
 from ecm.model.fleet import Role
@@ -186,14 +186,18 @@ class Forecasting(Frozen):
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9:_-]{0,127}$")]
+IamAction = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*:[A-Z][A-Za-z0-9]{0,80}$")]
+
+
 class Guardrails(Frozen):
     """What the policy pack `policies/guardrails` allows, beside the limits of guard."""
 
     world_open_udp_ports: tuple[Port, ...]
     """UDP ports that may be open to everybody: the listeners of the tunnels."""
     min_zones_per_tier: Annotated[int, Field(ge=1, le=6)]
-    required_tags: tuple[Text, ...]
-    wildcard_resource_actions: tuple[Text, ...]
+    required_tags: tuple[TagKey, ...]
+    wildcard_resource_actions: tuple[IamAction, ...]
     """IAM actions that AWS lets nobody narrow to a resource."""
 
 

@@ -93,8 +93,13 @@ def zone_short(start) -> Shortage:
 
 @pytest.fixture(scope="module")
 def spare_short(start) -> Shortage:
-    """A stack of two zones, one of them without capacity for any shape: no zone is left to be the spare."""
-    return short(a_project(start), ("*", ZONE))
+    """A stack of two zones, one of them without capacity for any shape: no zone is left to be the spare.
+
+    The guardrails have to allow a tier in one zone.
+    """
+    project = a_project(start)
+    project.edit("policies/limits.yaml", stacks__dev__guardrails__min_zones_per_tier=1)
+    return short(project, ("*", ZONE))
 
 
 @pytest.fixture(scope="module")

@@ -170,6 +170,13 @@ def _made_by_aws(aws: EmbeddedAws, ids: set[str]) -> set[tuple[str, str]]:
             tags = row.get("Tags") or row.get("TagSet") or ()
             if not any(tag["Key"] == "ecm:stack" for tag in tags):
                 found.add((rows, row[identity]))
+    # A health check gets its tags in a second call. AWS tells what it watches, by which one that died before that is
+    # found; the embedded AWS does not.
+    dns = aws.client("route53")
+    for row in dns.list_health_checks()["HealthChecks"]:
+        told = dns.list_tags_for_resource(ResourceType="healthcheck", ResourceId=row["Id"])
+        if not told["ResourceTagSet"]["Tags"]:
+            found.add(("HealthChecks", row["Id"]))
     volumes = ec2.describe_volumes()["Volumes"]
     return found | {
         ("Volumes", row["VolumeId"]) for row in volumes if {a["InstanceId"] for a in row["Attachments"]} & ids

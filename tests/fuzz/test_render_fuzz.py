@@ -90,7 +90,7 @@ def test_no_hostile_value_in_fleet_or_policies_reaches_a_file_but_as_data(
         for where, value in placed.items():
             if markers(value) & named:
                 refused += 1
-            elif place_is_read(where) and not PLAIN.fullmatch(value):
+            elif place_is_read(where) and not plain(where).fullmatch(value):
                 survivors.setdefault(where, []).append(value)
     assert refused > VALUES * 0.8
     kept = {place[-1] for _, place in survivors}
@@ -103,6 +103,11 @@ def test_no_hostile_value_in_fleet_or_policies_reaches_a_file_but_as_data(
         assert leaks(rendered(tmp_path), harmless) == []
 
 
+def plain(where: Where) -> re.Pattern[str]:
+    """What is no attack at a place."""
+    return TAG if "required_tags" in where[1] else PLAIN
+
+
 def place_is_read(where: Where) -> bool:
     """Whether loading looks at a value: the stack's own budget takes the place of the general one."""
     return where != ("policies/limits.yaml", ("budget_usd_per_hour",))
@@ -110,6 +115,8 @@ def place_is_read(where: Where) -> bool:
 
 PLAIN = re.compile(r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*")
 """A name as people may well write it: hyphens within are no attack."""
+TAG = re.compile(r"[A-Za-z0-9]+(?:[.:-]+[A-Za-z0-9]+)*")
+"""A tag's key may have capitals and colons, too."""
 FREE_TEXT = {"note", "reason", "title", "proof", "source", "price_source", "capacity_source"}
 """Fields that hold any line of text: they explain, and nothing is rendered from them."""
 

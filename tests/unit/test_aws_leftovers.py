@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ecm.aws import Creation, remove_leftovers
+from ecm.aws import Creation, leftovers, remove_leftovers
 
 STACK = "dev"
 TAGS = {"Name": f"{STACK}/it", "ecm:stack": STACK, "ecm:component": "node"}
@@ -238,6 +238,29 @@ def test_names_and_health_checks(world: World) -> None:
     assert len(world.remove("aws:route53/record:Record", record)) == 1
     assert world.remove("aws:route53/healthCheck:HealthCheck", {"tags": TAGS}) == (f"HealthCheck {name}",)
     assert world.remove("aws:route53/zone:Zone", {"name": "vpn.example", "tags": TAGS}) == (f"Zone {zone}",)
+
+
+def test_a_health_check_without_tags_is_told_by_what_it_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags are written in a second call. The embedded AWS does not say what a check watches, as AWS does."""
+    dns, kind = world.client("route53"), "aws:route53/healthCheck:HealthCheck"
+    made = [
+        dns.create_health_check(CallerReference=r, HealthCheckConfig={"Type": "CALCULATED", "HealthThreshold": 1})
+        for r in ("1", "2", "3")
+    ]
+    alarm, parent, other = (check["HealthCheck"]["Id"] for check in made)
+    watched = {alarm: {"AlarmIdentifier": {"Name": "chain-a-1f"}}, parent: {"ChildHealthChecks": ["y", "x"]}}
+    pages = leftovers._pages
+
+    def telling(client: Any, call: str, key: str, **given: str) -> Iterator[Any]:
+        for row in pages(client, call, key, **given):
+            yield {**row, "HealthCheckConfig": watched.get(row["Id"], {})}
+
+    monkeypatch.setattr(leftovers, "_pages", telling)
+    assert world.remove(kind, {"cloudwatchAlarmName": "chain-b-2e"}) == ()
+    assert world.remove(kind, {"childHealthchecks": ["x"]}) == ()
+    assert world.remove(kind, {"cloudwatchAlarmName": "chain-a-1f"}) == (f"HealthCheck {alarm}",)
+    assert world.remove(kind, {"childHealthchecks": ["x", "y"]}) == (f"HealthCheck {parent}",)
+    assert [row["Id"] for row in dns.list_health_checks()["HealthChecks"]] == [other]
 
 
 def test_a_type_that_aws_overwrites_needs_nothing(world: World) -> None:

@@ -75,18 +75,19 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; other requests go on while an answer is held back."""
-        action, answer = self._answer(environ, start_response)
-        held = self._faults.now.hold_ms.get(action, 0)
-        if held:
-            time.sleep(held / 1000)
+        held_ms, answer = self._answer(environ, start_response)
+        if held_ms:
+            time.sleep(held_ms / 1000)
         return answer
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> tuple[str, Iterable[bytes]]:
-        action = ""
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> tuple[int, Iterable[bytes]]:
+        """Return for how long the answer is held back, and the answer."""
+        held_ms = 0
         with self._lock:
             try:
                 action = _action(environ)
                 self._wait(action)
+                held_ms = self._faults.now.hold_ms.get(action, 0)
                 failing = self._faults.failing(action) if action else None
             except FaultError as error:
                 failing = Fail(action="", code="InternalError", message=f"fault file: {error}", status=500)
@@ -94,8 +95,8 @@ class Application:
                 body = _error(failing.code, failing.message)
                 headers = [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))]
                 start_response(f"{failing.status} Fault", headers)
-                return action, [body]
-            return action, self._moto(environ, start_response)
+                return held_ms, [body]
+            return held_ms, self._moto(environ, start_response)
 
     def _wait(self, action: str) -> None:
         delay = self._faults.now.delay_ms.get(action, 0)
