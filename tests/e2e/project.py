@@ -202,9 +202,9 @@ class Project:
         return self.engine.preview(Options(expect_no_changes=True))
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the project that a command may write."""
+        """Every file of the project that a command may write, but for Python's byte code beside the policy pack."""
         kept = (p for name in ("stacks", "policies", ".ecm") for p in (self.folder / name).rglob("*"))
-        return {str(p.relative_to(self.folder)): p.read_bytes() for p in kept if p.is_file()}
+        return {str(p.relative_to(self.folder)): p.read_bytes() for p in kept if p.is_file() and p.suffix != ".pyc"}
 
 
 def new_folder(folder: Path) -> Path:
