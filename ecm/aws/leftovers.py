@@ -118,6 +118,28 @@ class _Ec2:
             yield _Found(row[self.key], lambda row=row: self.remove(client, row[self.key]))  # type: ignore[misc]
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A type whose name the program, or the engine's own naming, sets before AWS is asked."""
+
+    service: str
+    call: str
+    rows: str
+    name: str
+    """Key of the name in a row."""
+    remove: Callable[[Any, Mapping[str, Any]], object]
+    key: str = ""
+    """Key of what the state knows a row as; none: its name."""
+    wanted: str = "name"
+    """The input that sets the name."""
+
+    def __call__(self, place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
+        client = place.client(self.service)
+        for row in _pages(client, self.call, self.rows):
+            if row[self.name] == inputs[self.wanted]:
+                yield _Found(row[self.key or self.name], lambda row=row: self.remove(client, row))  # type: ignore[misc]
+
+
 def _instances(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
     own, client = _own(place, inputs), place.client("ec2")
     if not own:
@@ -181,22 +203,6 @@ def _address_associations(place: _Place, inputs: Mapping[str, Any]) -> Iterator[
             yield _Found(name, lambda n=name: client.disassociate_address(AssociationId=n))  # type: ignore[misc]
 
 
-def _balancers(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client = place.client("elbv2")
-    for row in client.describe_load_balancers()["LoadBalancers"]:
-        if row["LoadBalancerName"] == inputs["name"]:
-            arn = row["LoadBalancerArn"]
-            yield _Found(arn, lambda a=arn: client.delete_load_balancer(LoadBalancerArn=a))  # type: ignore[misc]
-
-
-def _target_groups(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client = place.client("elbv2")
-    for row in client.describe_target_groups()["TargetGroups"]:
-        if row["TargetGroupName"] == inputs["name"]:
-            arn = row["TargetGroupArn"]
-            yield _Found(arn, lambda a=arn: client.delete_target_group(TargetGroupArn=a))  # type: ignore[misc]
-
-
 def _listeners(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
     client = place.client("elbv2")
     for row in client.describe_listeners(LoadBalancerArn=inputs["loadBalancerArn"])["Listeners"]:
@@ -205,23 +211,10 @@ def _listeners(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
             yield _Found(arn, lambda a=arn: client.delete_listener(ListenerArn=a))  # type: ignore[misc]
 
 
-def _roles(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client, name = place.client("iam"), inputs["name"]
-    if any(row["RoleName"] == name for row in _pages(client, "list_roles", "Roles")):
-        yield _Found(name, lambda: client.delete_role(RoleName=name))
-
-
 def _role_policies(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
     client, role, name = place.client("iam"), inputs["role"], inputs["name"]
     if name in client.list_role_policies(RoleName=role)["PolicyNames"]:
         yield _Found(f"{role}:{name}", lambda: client.delete_role_policy(RoleName=role, PolicyName=name))
-
-
-def _profiles(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client, name = place.client("iam"), inputs["name"]
-    for row in _pages(client, "list_instance_profiles", "InstanceProfiles"):
-        if row["InstanceProfileName"] == name:
-            yield _Found(name, lambda row=row: _delete_profile(client, row))  # type: ignore[misc]
 
 
 def _delete_profile(client: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN401 - see `_Place.client`
@@ -229,28 +222,6 @@ def _delete_profile(client: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN40
     for role in row["Roles"]:
         client.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role["RoleName"])
     client.delete_instance_profile(InstanceProfileName=name)
-
-
-def _buckets(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client, name = place.client("s3"), inputs["bucket"]
-    if any(row["Name"] == name for row in client.list_buckets()["Buckets"]):
-        yield _Found(name, lambda: client.delete_bucket(Bucket=name))
-
-
-def _log_groups(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    client, name = place.client("logs"), inputs["name"]
-    for row in client.describe_log_groups(logGroupNamePrefix=name)["logGroups"]:
-        if row["logGroupName"] == name:
-            yield _Found(name, lambda: client.delete_log_group(logGroupName=name))
-
-
-def _secrets(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
-    """A secret whose creation was under way holds no value yet."""
-    client, name = place.client("secretsmanager"), inputs["name"]
-    for row in _pages(client, "list_secrets", "SecretList"):
-        if row["Name"] == name:
-            arn = row["ARN"]
-            yield _Found(arn, lambda a=arn: client.delete_secret(SecretId=a, ForceDeleteWithoutRecovery=True))  # type: ignore[misc]
 
 
 def _health_checks(place: _Place, inputs: Mapping[str, Any]) -> Iterator[_Found]:
@@ -344,15 +315,54 @@ _FINDERS: Final[Mapping[str, _Finder]] = {
         "describe_internet_gateways", "InternetGateways", "InternetGatewayId", _gateway
     ),
     "aws:ec2/vpc:Vpc": _Ec2("describe_vpcs", "Vpcs", "VpcId", lambda client, i: client.delete_vpc(VpcId=i)),
-    "aws:lb/loadBalancer:LoadBalancer": _balancers,
-    "aws:lb/targetGroup:TargetGroup": _target_groups,
+    "aws:lb/loadBalancer:LoadBalancer": _Named(
+        "elbv2",
+        "describe_load_balancers",
+        "LoadBalancers",
+        "LoadBalancerName",
+        lambda client, row: client.delete_load_balancer(LoadBalancerArn=row["LoadBalancerArn"]),
+        key="LoadBalancerArn",
+    ),
+    "aws:lb/targetGroup:TargetGroup": _Named(
+        "elbv2",
+        "describe_target_groups",
+        "TargetGroups",
+        "TargetGroupName",
+        lambda client, row: client.delete_target_group(TargetGroupArn=row["TargetGroupArn"]),
+        key="TargetGroupArn",
+    ),
     "aws:lb/listener:Listener": _listeners,
-    "aws:iam/role:Role": _roles,
+    "aws:iam/role:Role": _Named(
+        "iam", "list_roles", "Roles", "RoleName", lambda client, row: client.delete_role(RoleName=row["RoleName"])
+    ),
     "aws:iam/rolePolicy:RolePolicy": _role_policies,
-    "aws:iam/instanceProfile:InstanceProfile": _profiles,
-    "aws:s3/bucket:Bucket": _buckets,
-    "aws:cloudwatch/logGroup:LogGroup": _log_groups,
-    "aws:secretsmanager/secret:Secret": _secrets,
+    "aws:iam/instanceProfile:InstanceProfile": _Named(
+        "iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName", _delete_profile
+    ),
+    "aws:s3/bucket:Bucket": _Named(
+        "s3",
+        "list_buckets",
+        "Buckets",
+        "Name",
+        lambda client, row: client.delete_bucket(Bucket=row["Name"]),
+        wanted="bucket",
+    ),
+    "aws:cloudwatch/logGroup:LogGroup": _Named(
+        "logs",
+        "describe_log_groups",
+        "logGroups",
+        "logGroupName",
+        lambda client, row: client.delete_log_group(logGroupName=row["logGroupName"]),
+    ),
+    # A secret whose creation was under way holds no value yet.
+    "aws:secretsmanager/secret:Secret": _Named(
+        "secretsmanager",
+        "list_secrets",
+        "SecretList",
+        "Name",
+        lambda client, row: client.delete_secret(SecretId=row["ARN"], ForceDeleteWithoutRecovery=True),
+        key="ARN",
+    ),
     "aws:route53/healthCheck:HealthCheck": _health_checks,
     "aws:route53/record:Record": _records,
     "aws:route53/zone:Zone": _zones,

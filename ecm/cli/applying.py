@@ -14,8 +14,9 @@ from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.progress import engine_progress
 from ecm.cli.retry import beyond_approval, expiry, marks
 from ecm.cli.session import Session, now
-from ecm.cli.standing import Standing, ask_stack, observed
+from ecm.cli.standing import Standing, ask_stack
 from ecm.engine import Options, Outcome, Stack, capacity_refusals
+from ecm.model.base import SHOWN
 from ecm.model.plan import Plan
 from ecm.store import Attempt, EntryKind, Store
 
@@ -32,6 +33,8 @@ class Job:
     stack: Stack
     telemetry: Path | None
     options: Options
+    previewed: str | None = None
+    """Digest of a plan whose preview has kept to the guardrails in this run."""
 
 
 def approved_plan(session: Session, store: Store) -> Plan:
@@ -63,6 +66,14 @@ def check_ready(session: Session, plan: Plan, stands: Standing) -> None:
     if plan.digest != stands.applied:
         check_age(plan, now())
         check_content(session, plan)
+
+
+def check_preview(outcome: Outcome) -> None:
+    """Raise CommandError when a preview broke the guardrails or failed."""
+    refuse_broken(outcome)
+    if not outcome.ok:
+        told = "\n".join(f"    {d.message}" for d in outcome.errors) or f"    {outcome.output[-2000:]}"
+        raise CommandError(f"the preview failed:\n{told}")
 
 
 def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
@@ -107,12 +118,12 @@ def _attempt(job: Job, plan: Plan) -> Outcome:
 
     A preview that fails for another reason is left to the `up` itself, which fails the same way and says so.
     """
-    if job.options.policy_packs:
+    if job.options.policy_packs and plan.digest != job.previewed:
         with engine_progress(job.session.err, f"guardrails: plan {plan.serial}") as listen:
             refuse_broken(job.stack.preview(job.options, on_progress=listen))
     job.store.set_attempted(Attempt(plan=plan.digest, at=now()))
     job.store.record(EntryKind.ATTEMPTED, at=now(), plan=plan.digest, who=job.session.who)
-    options = replace(job.options, message=f"ecm plan {plan.serial} {plan.digest[:19]}")
+    options = replace(job.options, message=f"ecm plan {plan.serial} {plan.digest[:SHOWN]}")
     with engine_progress(job.session.err, f"up: plan {plan.serial}") as listen:
         return job.stack.up(options, on_progress=listen)
 
@@ -146,11 +157,8 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     session, store = job.session, job.store
     inputs = deciding.read_inputs(session, job.telemetry)
     stands = replace(ask_stack(session, store), previous=failed)
-    seen = observed(session, store, stands, (inputs.intent.fleet.region, now()))
-    peers = deciding.peer_tables(store, inputs.intent)
-    outcome = deciding.make_plan(
-        session, inputs, deciding.make_world(session, stands, seen, now(), peers), deciding.predictor(inputs, store)
-    )
+    world = deciding.make_world(session, store, inputs, stands, now())
+    outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store))
     if outcome.plan is None:
         store.record(
             EntryKind.FAILED, at=now(), plan=failed.digest, who=session.who, why="no capacity, and no other plan"
@@ -161,9 +169,9 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
             f"ecm up --stack {failed.stack}; or mend what is asked and plan again"
         )
     made = outcome.plan
-    keep(session, store, made, peers)
+    keep(session, store, made, world.peers)
     step = inputs.intent.limits.approval.automatic_budget_step_usd_per_hour
-    reasons = beyond_approval(approved, made, seen, step)
+    reasons = beyond_approval(approved, made, world.observed, step)
     if reasons:
         raise CommandError(
             "EC2 has no capacity; the plan that avoids it is more than what was approved:\n"

@@ -6,10 +6,8 @@ from ecm import __version__, intent
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.guardrails import PACK, pack_digest
 from ecm.cli.session import Session
-from ecm.model.base import digest
+from ecm.model.base import SHOWN, digest
 from ecm.model.plan import Plan
-
-_SHOWN = 19
 
 
 def check_content(session: Session, plan: Plan) -> None:
@@ -28,9 +26,7 @@ def check_content(session: Session, plan: Plan) -> None:
         (str(PACK), made_with.guardrails or "none", pack_digest(session.root) or "none"),
         ("the version of ECM", made_with.ecm_version, __version__),
     )
-    changed = [
-        f"    {what}: {before[:_SHOWN]} then, {now[:_SHOWN]} now" for what, before, now in pairs if before != now
-    ]
+    changed = [f"    {what}: {before[:SHOWN]} then, {now[:SHOWN]} now" for what, before, now in pairs if before != now]
     if changed:
         raise CommandError(
             f"plan {plan.digest} (serial {plan.serial}) is stale: what it was judged by has changed since\n"

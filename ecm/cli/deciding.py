@@ -10,12 +10,11 @@ from ecm import intent, telemetry
 from ecm.cli.guardrails import pack_digest
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
-from ecm.cli.standing import Standing
+from ecm.cli.standing import Standing, observed
 from ecm.forecast import Predictor
 from ecm.forecast.models import missing
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
-from ecm.model.observed import Observed
 from ecm.model.plan import Plan
 from ecm.model.rendered import PeerTable
 from ecm.pipeline import Outcome, World, decide_from, restore, tried
@@ -55,34 +54,39 @@ def predictor(inputs: Inputs, store: Store) -> Predictor:
     )
 
 
-def make_plan(session: Session, inputs: Inputs, world: World, forecaster: Predictor) -> Outcome:
-    """Return what the pipeline decides in `world`."""
+def make_plan(
+    session: Session, inputs: Inputs, world: World, forecaster: Predictor, *, to: Plan | None = None
+) -> Outcome:
+    """Return what the pipeline decides in `world`; with the nodes and chains of an earlier plan, `to`, where given."""
     with session.err.status("forecast, size, assign, plan, guard, render"):
-        return decide_from(inputs.intent, inputs.history, forecaster.at(world.as_of), world)
+        predicted = forecaster.at(world.as_of)
+        if to is not None:
+            return restore(inputs.intent, inputs.history, predicted, world, to)
+        return decide_from(inputs.intent, inputs.history, predicted, world)
 
 
-def make_again(session: Session, inputs: Inputs, world: World, forecaster: Predictor, to: Plan) -> Outcome:
-    """Return a plan in `world` with the nodes and chains of `to`."""
-    with session.err.status("forecast, restore, plan, guard, render"):
-        return restore(inputs.intent, inputs.history, forecaster.at(world.as_of), world, to)
-
-
-def make_world(
-    session: Session, stands: Standing, seen: Observed | None, as_of: datetime, peers: tuple[PeerTable, ...]
-) -> World:
-    """Return what a decision takes from outside the files that people write."""
+def make_world(session: Session, store: Store, inputs: Inputs, stands: Standing, as_of: datetime) -> World:
+    """Return what a decision takes from outside the files that people write; AwsError when AWS cannot be asked."""
     return World(
         as_of=as_of,
-        observed=seen,
+        observed=observed(session, store, stands, (inputs.intent.fleet.region, as_of)),
         previous=stands.previous,
         basis=stands.applied,
-        peers=peers,
+        peers=_peer_tables(store, inputs.intent),
         templates=session.root / "templates",
         guardrails=pack_digest(session.root),
     )
 
 
-def peer_tables(store: Store, wanted: Intent) -> tuple[PeerTable, ...]:
+def remember(store: Store, world: World, forecaster: Predictor) -> None:
+    """Keep what spares the next decision work, and what it compares with: the fitted models, and what was seen."""
+    if forecaster.kept is not None:
+        store.set_fit(forecaster.kept)
+    if world.observed is not None:
+        store.set_observed(world.observed)
+
+
+def _peer_tables(store: Store, wanted: Intent) -> tuple[PeerTable, ...]:
     """Return the clients of every VPN that has some, sorted by VPN."""
     tables = (store.clients(vpn) for vpn in sorted(wanted.fleet.vpns, key=lambda v: v.id))
     return tuple(table for table in tables if table is not None)

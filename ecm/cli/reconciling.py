@@ -6,16 +6,15 @@ why, and changes nothing. What is missing or broken (telemetry, AWS, Pulumi) is 
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
 from ecm import files
-from ecm.cli.applying import Job, apply
+from ecm.cli.applying import Job, apply, check_preview
 from ecm.cli.approval import approve_plan
 from ecm.cli.content import check_content
 from ecm.cli.exits import Code, CommandError
-from ecm.cli.guardrails import guardrails, refuse_broken
+from ecm.cli.guardrails import guardrails
 from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
@@ -24,8 +23,10 @@ from ecm.cli.reviewing import Asked, gather
 from ecm.cli.runlog import RunLog
 from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
-from ecm.cli.standing import Standing, ask_stack, engine_stack, observed
-from ecm.engine import EngineError, Options, Outcome, Stack
+from ecm.cli.standing import Standing, ask_stack, engine_stack
+from ecm.cli.verifying import compared
+from ecm.engine import EngineError, Options, Stack
+from ecm.model.base import SHOWN
 from ecm.model.demand import Severity
 from ecm.model.plan import Decision, Plan
 from ecm.model.run import Run, RunOutcome
@@ -69,7 +70,7 @@ def reconcile(session: Session, log: RunLog, telemetry: Path | None) -> Run:
         store = session.store()
         with store.lock(owner=owner(session), now=began, minutes=LEASE_MIN, is_dead=owner_is_dead):
             ended = _ended(session, store, log, telemetry)
-            applied = _applied(session, store)
+            applied = _applied(session, store, ended)
             _record(session, store, ended)
     except StoreError as error:
         ended = Ended(RunOutcome.FAILED, str(error))
@@ -103,7 +104,10 @@ def _ended(session: Session, store: Store, log: RunLog, telemetry: Path | None) 
         return Ended(RunOutcome.FAILED, str(error))
 
 
-def _applied(session: Session, store: Store) -> str | None:
+def _applied(session: Session, store: Store, ended: Ended) -> str | None:
+    """Return the plan that is applied after the run; the stack is asked only where the outcome does not say."""
+    if ended.outcome in (RunOutcome.CONVERGED, RunOutcome.APPLIED):
+        return ended.plan
     try:
         return ask_stack(session, store).applied
     except (CommandError, EngineError):
@@ -162,11 +166,8 @@ class _Reconciler:
             inputs = deciding.read_inputs(self.session, self.telemetry)
         except CommandError as error:  # there is no file with telemetry
             raise Ended(RunOutcome.STALE, str(error)) from None
-        at = now()
-        seen = observed(self.session, self.store, stands, (inputs.intent.fleet.region, at))
-        peers = deciding.peer_tables(self.store, inputs.intent)
+        world = deciding.make_world(self.session, self.store, inputs, stands, now())
         forecaster = deciding.predictor(inputs, self.store)
-        world = deciding.make_world(self.session, stands, seen, at, peers)
         outcome = deciding.make_plan(self.session, inputs, world, forecaster)
         if outcome.plan is None:
             raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
@@ -175,11 +176,8 @@ class _Reconciler:
         if made.verdict.decision is Decision.STALE:
             raise Ended(RunOutcome.STALE, _hits(made))
         if not nothing:
-            keep(self.session, self.store, made, peers)
-        if forecaster.kept is not None:
-            self.store.set_fit(forecaster.kept)
-        if seen is not None:
-            self.store.set_observed(seen)
+            keep(self.session, self.store, made, world.peers)
+        deciding.remember(self.store, world, forecaster)
         said = "nothing to do" if nothing else f"{len(made.changes)} changes, {made.verdict.decision.value}"
         self.log.say("plan", f"serial {made.serial}: {said}", plan=made.digest, changes=len(made.changes))
         return made, nothing
@@ -190,27 +188,23 @@ class _Reconciler:
             raise Ended(RunOutcome.CONVERGED, "nothing stands and nothing is needed")
         applied = self.store.plan(stands.applied)
         self._take_up(stands.applied)
-        options = Options(refresh=True, policy_packs=guardrails(self.session, stands))
         with self.log.phase("preview"), engine_progress(self.session.err, "preview") as listen:
-            outcome = self.stack.preview(options, on_progress=listen)
-        self._check(outcome)
+            outcome = self.stack.preview(self._options(stands), on_progress=listen)
+        check_preview(outcome)
         if not outcome.changes and not killed:
             raise Ended(RunOutcome.CONVERGED, f"plan {applied.serial} stands as it is to be", plan=applied.digest)
         named = ", ".join(sorted({f"{step.op} {step.name}" for step in outcome.changes})[:5])
         self.log.say("drift", named or "what a killed run left", changes=len(outcome.changes))
         with self.log.phase("up"):
-            self._up(applied, stands)
+            self._up(applied, stands, previewed=applied.digest)
+
+    def _options(self, stands: Standing) -> Options:
+        return Options(refresh=True, policy_packs=guardrails(self.session, stands))
 
     def _take_up(self, digest: str) -> None:
         """Let the applied plan stand in the configuration: a checkout of the repository may name an older one."""
         if self.session.settings.approved != digest and self.store.approval(digest) is not None:
             write_approved(self.session.root, self.session.stack, digest, self.session.settings.signers)
-
-    def _check(self, outcome: Outcome) -> None:
-        refuse_broken(outcome)
-        if not outcome.ok:
-            told = "; ".join(d.message.splitlines()[0] for d in outcome.errors) or outcome.output[-500:]
-            raise CommandError(f"the preview failed: {told}")
 
     def _leave(self, made: Plan) -> NoReturn:
         """Leave the report of a plan that may not go ahead by itself; nothing is changed."""
@@ -221,37 +215,24 @@ class _Reconciler:
             files.write(report, markdown(build(made, context)))
         reason = _hits(made) or "; ".join(made.verdict.reasons)
         if made.verdict.decision is Decision.REVIEW:
-            reason += f"; read {report.name}, then: ecm approve {made.digest[:19]} --stack {made.stack}"
+            reason += f"; read {report.name}, then: ecm approve {made.digest[:SHOWN]} --stack {made.stack}"
         raise Ended(_OF_DECISION[made.verdict.decision], reason, plan=made.digest, report=report)
 
-    def _up(self, plan: Plan, stands: Standing) -> NoReturn:
-        options = Options(refresh=True, policy_packs=guardrails(self.session, stands))
+    def _up(self, plan: Plan, stands: Standing, *, previewed: str | None = None) -> NoReturn:
         self.stack.select(create=True)
-        done, outcome = apply(Job(self.session, self.store, self.stack, self.telemetry, options), plan)
+        job = Job(self.session, self.store, self.stack, self.telemetry, self._options(stands), previewed)
+        done, outcome = apply(job, plan)
         counted = ", ".join(f"{count} {op}" for op, count in outcome.counts if op != "same") or "no change"
         left = self._verify(done)
         raise Ended(RunOutcome.APPLIED, f"plan {done.serial}: {counted}{left}", plan=done.digest)
 
     def _verify(self, plan: Plan) -> str:
         """Compare what runs with `plan`; a node that is still booting is for the next run to see."""
-        from ecm.aws import observe  # noqa: PLC0415 - boto3 only where AWS is asked
-        from ecm.verify import compare  # noqa: PLC0415 - only after an up
-
         with self.log.phase("verify"):
-            stands = ask_stack(self.session, self.store)
-            at: datetime = now()
-            seen = observe(
-                {"region": plan.desired.region, **stands.outputs},
-                stack=plan.stack,
-                taken_at=at,
-                unavailable=self.store.unavailable(at),
-                previous=self.store.observed(),
-            )
-            self.store.set_observed(seen)
-            report = compare(plan, seen)
+            report = compared(self.session, self.store, plan, ask_stack(self.session, self.store))
         found = [f for f in report.findings if f.severity is Severity.ERROR]
         why = "as planned" if report.converged else f"{len(report.findings)} findings"
-        self.store.record(EntryKind.VERIFIED, at=at, plan=plan.digest, who=self.session.who, why=why)
+        self.store.record(EntryKind.VERIFIED, at=now(), plan=plan.digest, who=self.session.who, why=why)
         return f"; {len(found)} differences remain: {found[0].subject} {found[0].kind}" if found else ""
 
 

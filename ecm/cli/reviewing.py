@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ecm import intent, render
 from ecm.cli.exits import CommandError
-from ecm.cli.guardrails import guardrails
+from ecm.cli.guardrails import broken, guardrails
 from ecm.cli.progress import engine_progress
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing, engine_stack, from_journal, signed_in, standing
@@ -159,7 +159,7 @@ def _drift(session: Session, stack: Stack) -> DriftView:
 def _engine(outcome: Outcome) -> EngineView:
     said = tuple(f"{d.severity}: {_told(d.message)}" for d in outcome.diagnostics if d.severity != "info")[:_MESSAGES]
     # A broken policy makes the preview fail, too; it is told as what it is.
-    failed = not outcome.ok and not any(v.enforcement == "mandatory" for v in outcome.violations)
+    failed = not outcome.ok and not broken(outcome)
     return EngineView(
         state=EngineState.FAILED if failed else EngineState.DONE,
         note=_failure(outcome) if failed else "",

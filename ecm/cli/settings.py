@@ -94,9 +94,7 @@ def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]
     config[APPROVED] = digest
     config[SIGNERS] = " ".join(signers)
     document["config"] = config
-    text = io.StringIO()
-    _yaml().dump(document, text)
-    _replace(path, text.getvalue())
+    _replace(path, _dumped(document))
     return path
 
 
@@ -116,9 +114,7 @@ def reviewed_text(root: Path, stack: str, digest: str | None, *, new: bool) -> s
         for key in ("encryptionsalt", "encryptedkey", "secretsprovider"):
             document.pop(key, None)
     document["config"] = config
-    text = io.StringIO()
-    _yaml().dump(document, text)
-    return text.getvalue()
+    return _dumped(document)
 
 
 def _path(root: Path, stack: str) -> Path:
@@ -151,6 +147,12 @@ def _config(document: CommentedMap, path: Path) -> Any:  # noqa: ANN401 - ruamel
     if not isinstance(config, CommentedMap):
         raise CommandError(f"{path}: config: is not a mapping; write `key: value` lines below it")
     return config
+
+
+def _dumped(document: CommentedMap) -> str:
+    text = io.StringIO()
+    _yaml().dump(document, text)
+    return text.getvalue()
 
 
 def _replace(path: Path, text: str) -> None:

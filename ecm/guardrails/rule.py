@@ -53,11 +53,6 @@ class Resource:
         """Return the tier of a node's resource, empty for any other."""
         return self.slot.partition("/")[0]
 
-    @property
-    def zone(self) -> str:
-        """Return the zone of a node's resource, empty for any other."""
-        return self.slot.partition("/")[2].partition("/")[0]
-
 
 @dataclass(frozen=True)
 class Bounds:

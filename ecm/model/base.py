@@ -62,6 +62,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z](?:-?[a-z0-9]){0,23}$")]
 The pattern is also the first line of defence of every template and of AWS's own name rules.
 """
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+SHOWN = 19
+"""Characters of a digest that people are shown: the prefix and twelve digits, enough for whatever takes a digest."""
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
 ShapeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)?\.[a-z0-9-]+$", max_length=32)]

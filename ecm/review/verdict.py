@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from ecm.model.base import SHOWN
 from ecm.model.plan import ChangeKind, Decision, Plan
 from ecm.model.review import Answer, ClassedChange, EngineState, Verdict
 from ecm.review.classes import worst
@@ -12,8 +13,6 @@ from ecm.review.context import Context
 from ecm.review.figures import change_usd, counted_of, share
 
 _BY_GUARD: Final = {Decision.REFUSED: Answer.REFUSED, Decision.FROZEN: Answer.FROZEN, Decision.STALE: Answer.STALE}
-_DIGITS: Final = 19
-"""Characters of a digest that name a plan."""
 _ADVICE: Final = {
     Answer.NOTHING: "this plan is applied; check that it stands",
     Answer.READY: "it is approved; this applies exactly this plan",
@@ -128,7 +127,7 @@ def _commands(plan: Plan, answer: Answer) -> tuple[str, ...]:
 def _rollback(plan: Plan) -> str:
     if plan.basis is None:
         return f"pulumi destroy --stack {plan.stack}"
-    return f"ecm rollback {plan.basis[:_DIGITS]} --stack {plan.stack}"
+    return f"ecm rollback {plan.basis[:SHOWN]} --stack {plan.stack}"
 
 
 def _rollback_note(plan: Plan) -> str:

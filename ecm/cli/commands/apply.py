@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ecm.cli.applying import Job, apply, approved_plan, check_ready
+from ecm.cli.applying import Job, apply, approved_plan, check_preview, check_ready
 from ecm.cli.commands.decide import Telemetry
-from ecm.cli.exits import Code, CommandError
-from ecm.cli.guardrails import guardrails, refuse_broken, unjudged
+from ecm.cli.exits import Code
+from ecm.cli.guardrails import guardrails, unjudged
 from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
 from ecm.cli.session import Session, now
@@ -43,10 +43,7 @@ def preview(
     stack.select(create=True)
     with engine_progress(session.err, "preview") as listen:
         outcome = stack.preview(Options(refresh=refresh, policy_packs=packs), on_progress=listen)
-    refuse_broken(outcome)
-    if not outcome.ok:
-        told = "\n".join(f"    {d.message}" for d in outcome.errors) or f"    {outcome.output[-2000:]}"
-        raise CommandError(f"the preview failed:\n{told}")
+    check_preview(outcome)
     if session.as_json:
         steps = [step.model_dump(mode="json") for step in outcome.changes]
         violations = [violation.model_dump(mode="json") for violation in outcome.violations]

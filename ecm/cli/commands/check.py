@@ -11,10 +11,11 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session, now
 from ecm.cli.standing import Standing, ask_stack, observed, standing
 from ecm.cli.tables import health_tables, report_table
+from ecm.cli.verifying import compared
+from ecm.model.base import SHOWN
 from ecm.model.plan import Plan
 from ecm.review import FleetHealth, fleet_health
 from ecm.store import Store
-from ecm.verify import compare
 
 _LAST = 8
 """Journal entries that `ecm status` shows."""
@@ -35,18 +36,7 @@ def verify(
     store = session.store()
     stands = ask_stack(session, store)
     plan = _plan_to_verify(session, store, stands, name)
-    from ecm.aws import observe  # noqa: PLC0415 - boto3 only where AWS is asked
-
-    taken_at = now()
-    seen = observe(
-        {"region": plan.desired.region, **stands.outputs},
-        stack=session.stack,
-        taken_at=taken_at,
-        unavailable=store.unavailable(taken_at),
-        previous=store.observed(),
-    )
-    store.set_observed(seen)
-    report = compare(plan, seen)
+    report = compared(session, store, plan, stands)
     if session.as_json:
         session.emit(report.model_dump(mode="json"))
     else:
@@ -83,7 +73,7 @@ def status(
     for mark in facts["unavailable"]:
         session.out.print(f"{'unavailable':<12} {mark['shape']} in {mark['zone']} until {mark['until']}", markup=False)
     for entry in facts["journal"][-_LAST:]:
-        plan = (entry["plan"] or "")[:19]
+        plan = (entry["plan"] or "")[:SHOWN]
         session.out.print(f"  {entry['at']} {entry['kind']:<11} {plan:<19} {entry['who']} {entry['why']}", markup=False)
 
 

@@ -13,7 +13,7 @@ from ecm.cli.approval import approve_plan
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.session import Session, now
-from ecm.cli.standing import observed, standing
+from ecm.cli.standing import standing
 from ecm.cli.tables import explanation_tables, plan_summary
 from ecm.model.base import canonical
 from ecm.model.plan import Decision, Plan
@@ -61,10 +61,8 @@ def plan(
 
     inputs = deciding.read_inputs(session, telemetry)
     store = session.store()
-    peers = deciding.peer_tables(store, inputs.intent)
     stands = standing(session, store, offline=offline)
-    seen = observed(session, store, stands, (inputs.intent.fleet.region, moment))
-    world = deciding.make_world(session, stands, seen, moment, peers)
+    world = deciding.make_world(session, store, inputs, stands, moment)
     forecaster = deciding.predictor(inputs, store)
     outcome = deciding.make_plan(session, inputs, world, forecaster)
     if outcome.plan is None:
@@ -73,11 +71,8 @@ def plan(
     if outcome.plan.verdict.decision is Decision.STALE:
         report_plan(session, outcome.plan, nothing=False)
     if not nothing:
-        keep(session, store, outcome.plan, peers)
-    if forecaster.kept is not None:
-        store.set_fit(forecaster.kept)
-    if seen is not None:
-        store.set_observed(seen)
+        keep(session, store, outcome.plan, world.peers)
+    deciding.remember(store, world, forecaster)
     report_plan(session, outcome.plan, nothing=nothing)
 
 

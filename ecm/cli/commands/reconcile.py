@@ -17,11 +17,9 @@ from ecm.cli.reconciling import reconcile as reconcile_once
 from ecm.cli.runlog import RunLog
 from ecm.cli.runmetrics import run_metrics
 from ecm.cli.session import Session, now
-from ecm.cli.standing import observed, standing
+from ecm.cli.standing import standing
+from ecm.model.base import SHOWN
 from ecm.store import Entry, EntryKind, Store
-
-_DIGITS = 19
-"""Characters of a digest that a table shows; enough for every command that takes one."""
 
 
 class LogFormat(StrEnum):
@@ -90,7 +88,7 @@ def _table(entries: list[Entry]) -> Table:
         table.add_column(name, overflow="fold")
     for entry in entries:
         shown = f"{entry.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(entry.number), shown, entry.kind.value, (entry.plan or "")[:_DIGITS], entry.who, entry.why)
+        table.add_row(str(entry.number), shown, entry.kind.value, (entry.plan or "")[:SHOWN], entry.who, entry.why)
     return table
 
 
@@ -110,16 +108,13 @@ def rollback(
     store = session.store()
     earlier = store.plan(_before(store) if to == "previous" else store.find_plan(to))
     inputs = deciding.read_inputs(session, telemetry)
-    moment = now()
     stands = standing(session, store, offline=offline)
-    seen = observed(session, store, stands, (inputs.intent.fleet.region, moment))
-    peers = deciding.peer_tables(store, inputs.intent)
-    world = deciding.make_world(session, stands, seen, moment, peers)
-    outcome = deciding.make_again(session, inputs, world, deciding.predictor(inputs, store), earlier)
+    world = deciding.make_world(session, store, inputs, stands, now())
+    outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store), to=earlier)
     if outcome.plan is None:
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
     if not outcome.nothing_to_do:
-        keep(session, store, outcome.plan, peers)
+        keep(session, store, outcome.plan, world.peers)
     report_plan(session, outcome.plan, nothing=outcome.nothing_to_do)
 
 
