@@ -19,6 +19,7 @@ from ecm.guardrails.rule import (
     Resource,
     StackRule,
 )
+from ecm.model.base import MICRO
 from ecm.model.catalog import Catalog
 
 _LOCAL_ROUTES: Final = 2
@@ -78,7 +79,8 @@ def _budget(declared: Declared, bounds: Bounds) -> Iterator[Finding]:
     budget = bounds.limits.budget_usd_per_hour
     if total > budget:
         yield Finding(
-            f"standing charges of {total:.2f} USD per hour, at most {budget:.2f} (budget_usd_per_hour). Plan with "
+            f"standing charges of {total / MICRO:.2f} USD per hour, at most {budget / MICRO:.2f} "
+            "(budget_usd_per_hour). Plan with "
             "fewer or cheaper nodes, or raise the budget."
         )
 
@@ -87,17 +89,18 @@ def _shapes(catalog: Catalog) -> set[str]:
     return {shape.name for shape in catalog.shapes}
 
 
-def _hourly(resource: Resource, catalog: Catalog) -> float:
+def _hourly(resource: Resource, catalog: Catalog) -> int:
+    """Return the standing charge of a resource, micro-USD per hour."""
     if resource.type == INSTANCE and resource.props["instanceType"] in _shapes(catalog):
         shape = catalog.shape(str(resource.props["instanceType"]))
         if resource.props.get("tenancy") == "dedicated" and shape.dedicated_usd_per_hour is not None:
-            return float(shape.dedicated_usd_per_hour)
-        return float(shape.usd_per_hour)
+            return shape.dedicated_usd_per_hour
+        return shape.usd_per_hour
     if resource.type == LOAD_BALANCER:
-        return float(catalog.bandwidth.nlb_usd_per_hour)
+        return catalog.bandwidth.nlb_usd_per_hour
     if resource.type == ADDRESS:
-        return float(catalog.bandwidth.public_ipv4_usd_per_hour)
-    return float(catalog.bandwidth.interface_endpoint_usd_per_hour) * _endpoint_interfaces(resource)
+        return catalog.bandwidth.public_ipv4_usd_per_hour
+    return catalog.bandwidth.interface_endpoint_usd_per_hour * _endpoint_interfaces(resource)
 
 
 def _endpoint_interfaces(resource: Resource) -> int:
