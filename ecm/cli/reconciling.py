@@ -33,6 +33,8 @@ from ecm.model.run import Run, RunOutcome
 from ecm.review import build, markdown
 from ecm.store import EntryKind, Store, StoreError
 
+REASON: Final = 500
+"""Characters of a reason, as many as a journal entry keeps."""
 BY_ITSELF: Final = "ecm reconcile"
 """Who approves what the limits let through without a person."""
 _OF_DECISION: Final = {
@@ -56,7 +58,7 @@ class Ended(Exception):  # noqa: N818 - an outcome, not a fault
         self, outcome: RunOutcome, reason: str, *, plan: str | None = None, report: Path | None = None
     ) -> None:
         super().__init__(reason)
-        reason = " ".join(reason.split())  # one line: of the journal, of a log, of a table
+        reason = " ".join(reason.split())[:REASON]  # one line: of the journal, of a log, of a table
         self.outcome, self.reason, self.plan, self.report = outcome, reason, plan, report
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ecm.cli.exits import OF_RUN, Code
 from ecm.cli.owners import owner_is_dead
+from ecm.cli.reconciling import Ended
 from ecm.cli.recovering import was_killed
 from ecm.cli.runmetrics import run_metrics
 from ecm.engine import LockHolder, lock_holders
@@ -75,6 +76,12 @@ def test_a_run_was_killed_when_its_end_is_not_told(tmp_path) -> None:
 def test_every_outcome_has_its_exit_code() -> None:
     assert set(OF_RUN) == set(RunOutcome)
     assert {o for o, code in OF_RUN.items() if code is Code.DONE} == {RunOutcome.CONVERGED, RunOutcome.APPLIED}
+
+
+def test_a_reason_of_any_length_is_one_line_that_a_run_can_hold() -> None:
+    ended = Ended(RunOutcome.REFUSED, "the guardrails are broken:\n" + "    no-ssh: port 22\n" * 100)
+    run = Run(stack=STACK, started_at=NOW, outcome=ended.outcome, reason=ended.reason)
+    assert run.reason.startswith("the guardrails are broken: no-ssh: port 22 no-ssh")
 
 
 def test_metrics_of_a_run() -> None:
