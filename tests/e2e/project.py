@@ -15,10 +15,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -107,6 +108,11 @@ class Project:
         fleet = intent.load(self.folder, self.stack).fleet
         moment = datetime.fromisoformat(end)
         self.table = generate(fleet, end=moment, days=DAYS, interval_min=INTERVAL_MIN, scale=scale)
+
+    def level(self, mbps: float) -> None:
+        """Let every application have had about `mbps` all the time, so that the hour does not matter."""
+        assert self.table is not None
+        self.table["mbps"] = (mbps * (1 + 0.01 * np.sin(np.arange(len(self.table))))).round(3)
 
     def measured(self, until: str) -> Path:
         """Write what had been measured at `until` to where `ecm` finds it."""
@@ -205,6 +211,23 @@ class Project:
         """Every file of the project that a command may write, but for Python's byte code beside the policy pack."""
         kept = (p for name in ("stacks", "policies", ".ecm") for p in (self.folder / name).rglob("*"))
         return {str(p.relative_to(self.folder)): p.read_bytes() for p in kept if p.is_file() and p.suffix != ".pyc"}
+
+
+def now() -> datetime:
+    """The machine's own time: scheduled runs and plans after a refusal decide as of it, so measurements end at it."""
+    return datetime.now(UTC)  # noqa: TID251 - see above
+
+
+def made_now(project: Project) -> Project:
+    """`project` with prices of today and a level load that was measured until now, without holidays.
+
+    On a holiday, which has no past in so short a load, quantiles are wide: the day would decide what is planned.
+    """
+    project.edit("stacks/dev.fleet.yaml", vpns__0__holidays=None)
+    project.edit("policies/catalog.yaml", as_of=now().date().isoformat())
+    project.load({"web": 100, "desktop": 100}, end=now().isoformat())
+    project.level(150)
+    return project
 
 
 def new_folder(folder: Path) -> Path:

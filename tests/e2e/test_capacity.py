@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ecm.model.plan import Plan
 from tests.e2e.inventory import Snapshot, instances
-from tests.e2e.project import Project, Result
+from tests.e2e.project import Project, Result, made_now, now
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 ZONE, OTHER, THIRD = "us-east-1a", "us-east-1b", "us-east-1c"
@@ -34,13 +32,10 @@ class Shortage:
 
 
 def a_project(start, **fleet: Any) -> Project:
-    """`ecm up` plans again as of now, so the measurements end now; they are level, so that the hour does not matter."""
+    """`ecm up` plans again as of now."""
     project = start("dev")
     project.edit("stacks/dev.fleet.yaml", **fleet)
-    project.edit("policies/catalog.yaml", as_of=_now().date().isoformat())
-    project.load({"web": 100, "desktop": 100}, end=_now().isoformat())
-    level(project, 150)
-    return project
+    return made_now(project)
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +43,9 @@ def project(start) -> Project:
     return a_project(start)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - see `a_project`
-
-
-def level(project: Project, mbps: float) -> None:
-    """Let every application have had about `mbps` all the time."""
-    assert project.table is not None
-    project.table["mbps"] = (mbps * (1 + 0.01 * np.sin(np.arange(len(project.table))))).round(3)
-
-
 def short(project: Project, *places: tuple[str, str]) -> Shortage:
     """Plan and approve while all is well, take the capacity of (shape, zone) away, apply."""
-    at = _now().isoformat()
+    at = now().isoformat()
     plan, _ = project.plan(at)
     project.made("approve", plan.digest)
     project.aws.faults({"no_capacity": [{"shape": shape, "zone": zone} for shape, zone in places]})
@@ -105,7 +90,7 @@ def spare_short(start) -> Shortage:
 @pytest.fixture(scope="module")
 def nothing_left(project, shape_short) -> tuple[Shortage, Shortage]:
     """The load rises while EC2 has nothing at all; then it has, and the same `ecm up` runs again."""
-    level(project, 1300)
+    project.level(1300)
     failed = short(project, ("*", "*"))
     project.aws.faults()
     return failed, apply(project, failed.approved)

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ import pytest
 
 from tests.e2e.conftest import Start
 from tests.e2e.inventory import account
-from tests.e2e.project import Project
+from tests.e2e.project import Project, made_now, now
 from tools.standin.embedded import EmbeddedAws
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -64,20 +63,12 @@ class Death:
     """What the account holds and the state does not."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - runs decide as of now, so the measurements must end now
-
-
 @pytest.fixture(scope="module")
 def project(start: Start) -> Project:
     made = start("dev")
     # Checkpoints as on a real account: they are what tells the next run what was under way.
     made.env = {key: value for key, value in made.env.items() if key != "PULUMI_SKIP_CHECKPOINTS"}
-    made.edit("policies/catalog.yaml", as_of=_now().date().isoformat())
-    made.load({"web": 100.0, "desktop": 100.0}, end=_now().isoformat())
-    assert made.table is not None
-    made.table["mbps"] = (150 * (1 + 0.01 * np.sin(np.arange(len(made.table))))).round(3)
-    made.measured(_now().isoformat())
+    made_now(made).measured(now().isoformat())
     assert made.ecm("reconcile").code == 11
     made.made("approve", "latest", "--why", "kills")
     return made

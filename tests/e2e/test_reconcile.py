@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.e2e.conftest import Start
 from tests.e2e.inventory import Snapshot
-from tests.e2e.project import Project
+from tests.e2e.project import Project, made_now, now
 
 pytestmark = pytest.mark.engine
 
@@ -27,17 +25,6 @@ class Ran:
     after: Snapshot
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - runs decide as of now, so the measurements must end now
-
-
-def level(project: Project, mbps: float) -> None:
-    """Let every application have had about `mbps` all the time."""
-    assert project.table is not None
-    project.table["mbps"] = (mbps * (1 + 0.01 * np.sin(np.arange(len(project.table))))).round(3)
-    project.measured(_now().isoformat())
-
-
 def ran(project: Project, *words: str) -> Ran:
     result = project.ecm("reconcile", "--json", *words)
     assert result.out, result.err
@@ -46,10 +33,8 @@ def ran(project: Project, *words: str) -> Ran:
 
 @pytest.fixture(scope="module")
 def project(start: Start) -> Project:
-    made = start("dev")
-    made.edit("policies/catalog.yaml", as_of=_now().date().isoformat())
-    made.load({"web": 100.0, "desktop": 100.0}, end=_now().isoformat())
-    level(made, 150)
+    made = made_now(start("dev"))
+    made.measured(now().isoformat())
     return made
 
 
@@ -115,7 +100,8 @@ def grown(project: Project, drifted: Ran) -> Ran:
             "automatic_budget_step_usd_per_hour": 100.0,
         },
     )
-    level(project, 900)
+    project.level(900)
+    project.measured(now().isoformat())
     return ran(project)
 
 
@@ -180,7 +166,7 @@ def test_every_run_is_in_the_journal(grown: Ran, project: Project) -> None:
 
 
 def test_two_runs_at_once_do_not_meet(grown: Ran, project: Project) -> None:
-    with project.store.lock(owner="ana@elsewhere (process 7)", now=_now(), minutes=5):
+    with project.store.lock(owner="ana@elsewhere (process 7)", now=now(), minutes=5):
         run = ran(project)
     assert (run.code, run.data["outcome"]) == (1, "failed")
     assert "held by ana@elsewhere" in run.data["reason"]
