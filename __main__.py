@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecm import infra, render, signing, store
+from ecm import infra, intent, render, signing, store
 
 ROOT = Path(__file__).resolve().parent
 
@@ -17,10 +17,12 @@ def s3_objects(bucket: str, prefix: str) -> store.Objects:
     return S3Objects(client, bucket, prefix)
 
 
-with infra.refusing(store.StoreError, render.RenderError, signing.SignatureError):
+with infra.refusing(store.StoreError, intent.IntentError, render.RenderError, signing.SignatureError):
     kept = store.open_store(settings.store, stack=settings.stack, root=ROOT, s3=s3_objects)
     plan = kept.plan(settings.approved)
-    infra.check_gate(plan, settings, infra.applied_digest(settings))
+    applied = infra.applied_digest(settings)
+    infra.check_gate(plan, settings, applied)
+    infra.check_content(plan, lambda: intent.content(ROOT, settings.stack), applied)
     peers = tuple(kept.peers(vpn.peers) for vpn in plan.desired.vpns if vpn.peers is not None)
     signed, manifest = infra.signature(settings, lambda: kept.manifest(plan.digest), signing.open_envelope)
     rendered = render.configs(plan.desired, peers, templates=ROOT / "templates")

@@ -62,4 +62,5 @@ def check_place(plan: Plan, stands: Standing) -> None:
         f"plan {plan.digest} (serial {plan.serial}) replaces {plan.basis or 'an empty stack'}, but "
         f"{stands.applied or 'nothing'} is applied: it would undo a newer plan\n"
         f"    Plan again: ecm plan --stack {plan.stack}",
+        Code.STALE,
     )

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from ecm import intent, telemetry
-from ecm.cli.guardrails import pack_digest
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing, observed
@@ -74,7 +73,8 @@ def make_world(session: Session, store: Store, inputs: Inputs, stands: Standing,
         basis=stands.applied,
         peers=_peer_tables(store, inputs.intent),
         templates=session.root / "templates",
-        guardrails=pack_digest(session.root),
+        guardrails=intent.pack_digest(session.root),
+        libraries=intent.libraries(),
     )
 
 

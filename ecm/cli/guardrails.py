@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Final
 
-import ecm.guardrails
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing
 from ecm.engine import Outcome, PolicyPack, Violation
-from ecm.model.base import digest_bytes
+from ecm.intent import PACK
 
-PACK: Final = Path("policies/guardrails")
 _LINES: Final = 20
 
 
@@ -24,16 +21,6 @@ def guardrails(session: Session, stands: Standing) -> tuple[PolicyPack, ...]:
         raise CommandError(f"{PACK} is missing in {session.root}\n    Restore it from the project's repository")
     standing = sorted({key.partition("#")[0] for key in stands.outputs.get("nodes", {})})
     return (PolicyPack(folder, {"scale-step": {"standing": standing}}),)
-
-
-def pack_digest(root: Path) -> str | None:
-    """Return one digest of the pack's files and of the rules that it runs, by name and content; None without a pack."""
-    pack = [p for p in (root / PACK).glob("*") if p.suffix in (".py", ".yaml")]
-    if not pack:
-        return None
-    rules = Path(ecm.guardrails.__file__).parent.glob("*.py")
-    named = sorted((f"{p.parent.name}/{p.name}", p) for p in (*pack, *rules))
-    return digest_bytes(b"".join(f"{name} {digest_bytes(p.read_bytes())}\n".encode() for name, p in named))
 
 
 def broken(outcome: Outcome) -> tuple[Violation, ...]:

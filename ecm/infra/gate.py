@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 
 from ecm.model.manifest import Manifest
-from ecm.model.plan import Plan
+from ecm.model.plan import Content, Plan
 from ecm.model.rendered import Rendered
 
 READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
@@ -130,6 +130,22 @@ def _basis(plan: Plan, applied: str | None) -> str | None:
         f"{applied or 'nothing'} is applied: another plan was applied since it was made, and this one would undo it. "
         "Plan again with `ecm plan` and approve the new plan."
     )
+
+
+def check_content(plan: Plan, stands: Callable[[], Content], applied: str | None) -> None:
+    """Refuse a plan that was judged by other policies, prices, guardrails or versions than `stands` returns.
+
+    What is applied already may be applied again at any time: that mends, and decides nothing.
+    """
+    if plan.digest == applied:
+        return
+    changed = plan.inputs.differences(stands())
+    if changed:
+        raise GateRefused(
+            f"Stack {plan.stack}: the approved plan {plan.digest} (serial {plan.serial}) is stale: what it was judged "
+            f"by has changed since: {'; '.join(changed)}. Plan again with `ecm plan` and approve the new plan, or "
+            "bring back what stood then."
+        )
 
 
 def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest | None) -> None:

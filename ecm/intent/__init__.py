@@ -1,7 +1,20 @@
 """Reads what people write: the fleet file and the policies, checked field by field and against each other."""
 
+from ecm.intent.judged import PACK, content, libraries, pack_digest
 from ecm.intent.load import Intent, load, load_events
 from ecm.intent.problems import IntentError, Problem
 from ecm.intent.schemas import schemas, write_schemas
 
-__all__ = ["Intent", "IntentError", "Problem", "load", "load_events", "schemas", "write_schemas"]
+__all__ = [
+    "PACK",
+    "Intent",
+    "IntentError",
+    "Problem",
+    "content",
+    "libraries",
+    "load",
+    "load_events",
+    "pack_digest",
+    "schemas",
+    "write_schemas",
+]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from ecm.model.base import (
+    SHOWN,
     Digest,
     Frozen,
     HostName,
@@ -357,19 +358,51 @@ class PlannedEvent(Frozen):
     application: Name | None = None
 
 
-class Inputs(Frozen):
-    """Digests of everything a plan was computed from."""
+class Content(Frozen):
+    """What a plan is judged by, and approved with: rules, prices and versions, not what it decided from."""
 
-    fleet: Digest
     qos: Digest
     security: Digest
     limits: Digest
     catalog: Digest
-    telemetry: Digest
-    observed: Digest | None
     guardrails: Digest | None = None
     """Of the policy pack's files; none: planned without one."""
     ecm_version: Text
+    libraries: Text = ""
+    """Versions of what declares resources."""
+
+    def differences(self, now: Content) -> tuple[str, ...]:
+        """Return what stands differently in `now`, each as "what: value then, value now"."""
+        return tuple(
+            f"{what}: {_shown(then)} then, {_shown(stands)} now"
+            for name, what in _JUDGED.items()
+            if (then := getattr(self, name)) != (stands := getattr(now, name))
+        )
+
+
+_JUDGED: Final = {
+    "qos": "policies/qos.yaml",
+    "security": "policies/security.yaml",
+    "limits": "policies/limits.yaml",
+    "catalog": "policies/catalog.yaml",
+    "guardrails": "policies/guardrails",
+    "ecm_version": "the version of ECM",
+    "libraries": "the versions of what declares resources",
+}
+
+
+def _shown(value: str | None) -> str:
+    if not value:
+        return "none"
+    return value[:SHOWN] if value.startswith("sha256:") else value
+
+
+class Inputs(Content):
+    """Digests of everything a plan was computed from."""
+
+    fleet: Digest
+    telemetry: Digest
+    observed: Digest | None
 
 
 class Plan(Frozen):

@@ -43,6 +43,8 @@ class World:
     templates: Path = Path("templates")
     guardrails: str | None = None
     """Digest of the policy pack's files."""
+    libraries: str = ""
+    """Versions of what declares resources."""
 
 
 class Outcome(Frozen):
@@ -387,6 +389,7 @@ class _Study:
             observed=digest(observed) if observed else None,
             guardrails=self.world.guardrails,
             ecm_version=__version__,
+            libraries=self.world.libraries,
         )
 
 

@@ -44,11 +44,16 @@ def project(start) -> Project:
 
 
 def short(project: Project, *places: tuple[str, str]) -> Shortage:
-    """Plan and approve while all is well, take the capacity of (shape, zone) away, apply."""
+    """Plan and approve while all is well, take the capacity of (shape, zone) away, apply.
+
+    EC2 takes its time to say no, so that every launch is under way when the first is refused: which places a run learns
+    of must not hang on the order.
+    """
     at = now().isoformat()
     plan, _ = project.plan(at)
     project.made("approve", plan.digest)
-    project.aws.faults({"no_capacity": [{"shape": shape, "zone": zone} for shape, zone in places]})
+    missing = [{"shape": shape, "zone": zone} for shape, zone in places]
+    project.aws.faults({"no_capacity": missing, "delay_ms": {"RunInstances": 3000}})
     return apply(project, plan)
 
 
@@ -164,7 +169,7 @@ def test_without_any_capacity_the_rest_stays_and_up_ends_it_later(
     nothing_left: tuple[Shortage, Shortage], shape_short: Shortage
 ) -> None:
     failed, ended = nothing_left
-    assert failed.up.code == 1
+    assert failed.up.code == 1, failed.up.err
     assert "EC2 has no capacity" in failed.up.err
     assert "When EC2 has capacity again, end it with: ecm up" in failed.up.err
     assert set(shape_short.running) == set(failed.running), "what ran runs on, and nothing half-made beside it"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "from ecm import infra, render, signing, store"
+PROGRAM = "from ecm import infra, intent, render, signing, store"
 HEAVY = ("boto3", "highspy", "numpy", "pandas", "sktime", "statsmodels", "typer")
 
 

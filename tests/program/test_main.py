@@ -10,12 +10,12 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from ecm import infra, render, signing
+from ecm import infra, intent, render, signing
 from ecm.infra.gate import READ_OUTPUTS
 from ecm.model.plan import ConfigDigest, Decision, Plan, Verdict
 from ecm.model.rendered import Peer, PeerTable
 from ecm.store import Signed, open_store
-from tests.builders import REGION, SIGNER, a_desired, a_digest, a_plan, a_signature, a_vpn
+from tests.builders import REGION, SIGNER, a_desired, a_digest, a_plan, a_signature, a_vpn, an_inputs
 from tests.program.recording import Recording, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,8 @@ def kept(folder: Path, **changes) -> Plan:
     desired = a_desired(vpns=(a_vpn(peers=store.put_peers(PEERS)),))
     rendered = render.configs(desired, (PEERS,), templates=ROOT / "templates")
     digests = tuple(ConfigDigest(key=o.key, digest=o.digest) for o in rendered.objects)
-    plan = a_plan(desired, rendered, **({"configs": digests} | changes))
+    judged = an_inputs(**intent.content(ROOT, "dev").model_dump())
+    plan = a_plan(desired, rendered, **({"configs": digests, "inputs": judged} | changes))
     store.put_plan(plan)
     store.set_manifest(Signed(plan=plan.digest, serial=1), a_signature(plan)[0])
     return plan
@@ -125,6 +126,26 @@ def test_a_plan_reviewed_with_other_templates_is_refused(tmp_path):
     plan = kept(tmp_path, configs=(ConfigDigest(key="vpns/corp/peers.json", digest=a_digest("older")),))
     with pytest.raises(infra.GateRefused, match="is not what was reviewed"):
         run_main(tmp_path, plan.digest)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("limits", a_digest("older limits"), "policies/limits.yaml: sha256:"),
+        ("guardrails", None, "policies/guardrails: none then, sha256:"),
+        ("ecm_version", "0.0.1", "the version of ECM: 0.0.1 then, "),
+        ("libraries", "pulumi 1.0.0", "the versions of what declares resources: pulumi 1.0.0 then, pulumi "),
+    ],
+)
+def test_a_plan_judged_by_something_else_is_refused_until_it_is_applied(tmp_path, name, value, shown):
+    judged = intent.content(ROOT, "dev").model_dump() | {name: value}
+    plan = kept(tmp_path, inputs=an_inputs(**judged))
+    with pytest.raises(infra.GateRefused) as refused:
+        run_main(tmp_path, plan.digest)
+    assert "is stale" in str(refused.value)
+    assert shown in str(refused.value)
+    assert str(refused.value).count(" then, ") == 1
+    assert run_main(tmp_path, plan.digest, applied=plan.digest).outputs["planDigest"] == plan.digest
 
 
 def test_a_plan_under_review_is_declared_in_a_preview_and_never_in_an_up(tmp_path):

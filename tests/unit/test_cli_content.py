@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import ecm.guardrails
-from ecm.cli import content
+import ecm
 from ecm.cli.content import check_content
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
+from ecm.intent import judged
 from ecm.store import open_store
 from tests.cli import STACK, Project
 
@@ -52,7 +52,7 @@ def test_what_has_changed_is_named_alone(name: str, project: Project) -> None:
 
 def test_another_version_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.plan()
-    monkeypatch.setattr(content, "__version__", "9.9.9")
+    monkeypatch.setattr(ecm, "__version__", "9.9.9")
     assert "the version of ECM: 0." in said(project)
     assert "9.9.9 now" in said(project)
 
@@ -61,10 +61,9 @@ def test_a_rule_that_the_pack_runs_is_part_of_it(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     project.plan()
-    rules = Path(ecm.guardrails.__file__).parent
     copy = tmp_path / "guardrails"
-    shutil.copytree(rules, copy)
-    monkeypatch.setattr(ecm.guardrails, "__file__", str(copy / "__init__.py"))
+    shutil.copytree(judged.RULES, copy)
+    monkeypatch.setattr(judged, "RULES", copy)
     assert project.run("approve", "--offline")[0] == 0
     (copy / "firewall.py").write_text((copy / "firewall.py").read_text().replace("SSH: Final = 22", "SSH: Final = 23"))
     assert "policies/guardrails: sha256:" in said(project)
