@@ -17,6 +17,7 @@ from ecm.cli.session import Session, now
 from ecm.cli.standing import Standing, ask_stack
 from ecm.engine import Options, Outcome, Stack, capacity_refusals
 from ecm.model.base import SHOWN
+from ecm.model.links import Topic, link
 from ecm.model.plan import Plan
 from ecm.store import Attempt, EntryKind, Store
 
@@ -45,6 +46,7 @@ def approved_plan(session: Session, store: Store) -> Plan:
             f"no plan is approved for stack {session.stack}\n"
             f"    Make one with ecm plan, read it with ecm review, then: ecm approve latest --stack {session.stack}",
             Code.REVIEW,
+            topic=Topic.NOT_APPROVED,
         )
     plan = store.plan(digest)
     if store.approval(digest) is None:
@@ -52,6 +54,7 @@ def approved_plan(session: Session, store: Store) -> Plan:
             f"plan {digest} stands in {session.settings.path.name}, but the journal has no approval of it\n"
             f"    Approve it with: ecm approve {digest} --stack {session.stack}",
             Code.REVIEW,
+            topic=Topic.NOT_APPROVED,
         )
     return plan
 
@@ -100,7 +103,8 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
     _approve_again(job, approved)
     job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why="no capacity")
     raise CommandError(
-        f"EC2 had no capacity {MAX_TRIES} times in a row; plan again later: ecm plan --stack {plan.stack}"
+        f"EC2 had no capacity {MAX_TRIES} times in a row; plan again later: ecm plan --stack {plan.stack}",
+        topic=Topic.NO_CAPACITY,
     )
 
 
@@ -166,7 +170,8 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
         raise CommandError(
             f"EC2 has no capacity, and without those places {infeasible_text(outcome.infeasible)}\n"
             f"    Part of plan {failed.serial} may run. When EC2 has capacity again, end it with: "
-            f"ecm up --stack {failed.stack}; or mend what is asked and plan again"
+            f"ecm up --stack {failed.stack}; or mend what is asked and plan again",
+            topic=Topic.NO_CAPACITY,
         )
     made = outcome.plan
     keep(session, store, made, world.peers)
@@ -178,6 +183,7 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
             + "".join(f"    {reason}\n" for reason in reasons)
             + f"    Read it with ecm review, then: ecm approve {made.digest} --stack {made.stack}",
             Code.REVIEW,
+            topic=Topic.NO_CAPACITY,
         )
     why = f"within the approval of {approved.digest}: no capacity"
     approve_plan(session, store, stands, (made.digest, session.who, why))
@@ -190,7 +196,10 @@ def _first_error(outcome: Outcome) -> str:
 
 def _failure(plan: Plan, outcome: Outcome) -> str:
     if outcome.locked:
-        return f"stack {plan.stack} is locked by another run of Pulumi; wait for it, or run: pulumi cancel"
+        return (
+            f"stack {plan.stack} is locked by another run of Pulumi; wait for it, or run: pulumi cancel\n"
+            f"    More: {link(Topic.LOCKED)}"
+        )
     if outcome.result == "cancelled":
         return f"interrupted: part of plan {plan.serial} may run; finish it with: ecm up --stack {plan.stack}"
     told = [f"    {d.message}" for d in outcome.errors if d.urn] or [f"    {d.message}" for d in outcome.errors]

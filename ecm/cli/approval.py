@@ -11,6 +11,7 @@ from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
 from ecm.cli.signers import sign_off
 from ecm.cli.standing import Standing
+from ecm.model.links import Topic
 from ecm.model.plan import Plan
 from ecm.store import EntryKind, Store
 
@@ -36,7 +37,7 @@ def check_verdict(plan: Plan) -> None:
     """Refuse a plan that guard has not passed, with the exit code of its verdict."""
     if plan.verdict.passed:
         return
-    hits = "".join(f"\n    {h.limit}: have {h.have}, allowed {h.allowed}; {h.remedy}" for h in plan.verdict.hits)
+    hits = "".join(f"\n    {h.said}" for h in plan.verdict.hits)
     raise CommandError(
         f"plan {plan.digest} (serial {plan.serial}): guard says {plan.verdict.decision.value}; approval does not "
         f"lift a limit{hits}\n    Then plan again: ecm plan --stack {plan.stack}",
@@ -51,6 +52,7 @@ def check_age(plan: Plan, at: datetime) -> None:
             f"plan {plan.digest} (serial {plan.serial}) expired at {plan.expires_at.isoformat()}\n"
             f"    Plan again: ecm plan --stack {plan.stack}",
             Code.STALE,
+            topic=Topic.EXPIRED,
         )
 
 
@@ -63,4 +65,5 @@ def check_place(plan: Plan, stands: Standing) -> None:
         f"{stands.applied or 'nothing'} is applied: it would undo a newer plan\n"
         f"    Plan again: ecm plan --stack {plan.stack}",
         Code.STALE,
+        topic=Topic.SUPERSEDED,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ecm import intent
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
+from ecm.model.links import Topic
 from ecm.model.plan import Plan
 
 
@@ -21,4 +22,5 @@ def check_content(session: Session, plan: Plan) -> None:
             + "".join(f"    {difference}\n" for difference in changed)
             + f"    Plan again: ecm plan --stack {plan.stack}; or bring back what stood then",
             Code.STALE,
+            topic=Topic.STALE_CONTENT,
         )

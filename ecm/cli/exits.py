@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from ecm.model.links import Topic, link
 from ecm.model.plan import Decision
 from ecm.model.run import RunOutcome
 
@@ -50,8 +51,8 @@ OF_RUN: Final = {
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked: what, where, how to mend it; and the exit code."""
+    """A command cannot do what was asked: what, where, how to mend it, where more is said of it; and the exit code."""
 
-    def __init__(self, message: str, code: Code = Code.ERROR) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: Code = Code.ERROR, *, topic: Topic | None = None) -> None:
+        super().__init__(message if topic is None else f"{message}\n    More: {link(topic)}")
         self.code = code

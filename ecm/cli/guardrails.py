@@ -10,6 +10,7 @@ from ecm.cli.session import Session
 from ecm.cli.standing import Standing
 from ecm.engine import Outcome, PolicyPack, Violation
 from ecm.intent import PACK
+from ecm.model.links import link
 
 _LINES: Final = 20
 
@@ -42,7 +43,7 @@ def refuse_broken(outcome: Outcome) -> None:
     found = broken(outcome)
     if not found:
         return
-    lines = [f"    {v.policy}: {_where(v)}{' '.join(v.message.split())}" for v in found[:_LINES]]
+    lines = [f"    {v.policy}: {_where(v)}{' '.join(v.message.split())} ({link(v.policy)})" for v in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"    and {len(found) - _LINES} more")
     many = f"{len(found)} times" if len(found) > 1 else "once"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecm.cli.session import Session, now
+from ecm.model.links import Topic, link
 from ecm.model.plan import Plan
 from ecm.model.refusal import Infeasible
 from ecm.model.rendered import PeerTable
@@ -21,4 +22,6 @@ def keep(session: Session, store: Store, made: Plan, peers: tuple[PeerTable, ...
 
 def infeasible_text(refusals: tuple[Infeasible, ...]) -> str:
     """Return why there is no plan, with the cheapest relaxation of each refusal."""
-    return "\n".join(["no plan meets what is asked", *(r.message() for r in refusals)])
+    return "\n".join(
+        ["no plan meets what is asked", *(r.message() for r in refusals), f"    More: {link(Topic.INFEASIBLE)}"]
+    )

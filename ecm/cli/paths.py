@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecm.cli.exits import CommandError
 from ecm.cli.session import Session
+from ecm.model.links import Topic
 
 
 def telemetry_path(session: Session, given: Path | None) -> Path:
@@ -18,6 +19,7 @@ def telemetry_path(session: Session, given: Path | None) -> Path:
     if found is None:
         raise CommandError(
             f"no telemetry: {candidates[1]} does not exist\n"
-            "    Give --telemetry FILE, or make the file with: ecm telemetry import"
+            "    Give --telemetry FILE, or make the file with: ecm telemetry import",
+            topic=Topic.STALE_TELEMETRY,
         )
     return found

@@ -28,6 +28,7 @@ from ecm.cli.verifying import compared
 from ecm.engine import EngineError, Options, Stack
 from ecm.model.base import SHOWN
 from ecm.model.demand import Severity
+from ecm.model.links import Topic, link
 from ecm.model.plan import Decision, Plan
 from ecm.model.run import Run, RunOutcome
 from ecm.review import build, markdown
@@ -101,7 +102,7 @@ def _ended(session: Session, store: Store, log: RunLog, telemetry: Path | None) 
     except CommandError as error:
         return Ended(_OF_CODE.get(error.code, RunOutcome.FAILED), str(error))
     except TelemetryError as error:
-        return Ended(RunOutcome.STALE, str(error))
+        return Ended(RunOutcome.STALE, f"{error} ({link(Topic.STALE_TELEMETRY)})")
     except (AwsError, EngineError, IntentError, files.FileError) as error:
         return Ended(RunOutcome.FAILED, str(error))
 
@@ -239,4 +240,4 @@ class _Reconciler:
 
 
 def _hits(made: Plan) -> str:
-    return "; ".join(f"{h.limit}: {h.have}, allowed {h.allowed}: {h.remedy}" for h in made.verdict.hits)
+    return "; ".join(h.said for h in made.verdict.hits)

@@ -9,6 +9,7 @@ from ecm.cli.owners import is_dead
 from ecm.cli.runlog import RunLog
 from ecm.cli.session import Session
 from ecm.engine import CommandFailed, Stack, lock_holders
+from ecm.model.links import Topic
 from ecm.store import Entry, EntryKind, Store
 
 
@@ -66,7 +67,8 @@ def _put(stack: Stack, state: dict[str, Any], log: RunLog) -> None:
             if not is_dead(holder.host, holder.pid):
                 raise CommandError(
                     f"stack {stack.name} is locked by {holder.who}@{holder.host} (process {holder.pid})\n"
-                    "    Wait for it; if it is dead, run: pulumi cancel"
+                    "    Wait for it; if it is dead, run: pulumi cancel",
+                    topic=Topic.LOCKED,
                 ) from None
         stack.release()
         log.say("recover", f"released Pulumi's lock of process {holders[0].pid}, which is dead")

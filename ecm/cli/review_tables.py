@@ -61,9 +61,7 @@ def _verdict(out: Console, review: Review) -> None:
     for reason in said.reasons:
         out.print(Text(f"  - {clean(reason)}"))
     for hit in said.hits:
-        out.print(
-            Text(f"  - {clean(hit.limit)}: have {clean(hit.have)}, allowed {clean(hit.allowed)}; {clean(hit.remedy)}")
-        )
+        out.print(Text(f"  - {clean(hit.said)}"))
 
 
 def _tiers(out: Console, review: Review) -> None:

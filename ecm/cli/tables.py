@@ -96,7 +96,7 @@ def plan_summary(out: Console, plan: Plan, *, nothing: bool) -> None:
     for reason in plan.verdict.reasons:
         out.print(f"  {reason}", markup=False)
     for hit in plan.verdict.hits:
-        out.print(f"  {hit.limit}: have {hit.have}, allowed {hit.allowed}; {hit.remedy}", markup=False)
+        out.print(f"  {hit.said}", markup=False)
     columns = ("tier", "nodes", "planned Mbit/s", "held Mbit/s", "to P90", "to P99", "zone loss")
     table = _table(*columns, right=columns[2:6])
     for t in plan.tiers:

@@ -11,6 +11,7 @@ from pulumi_aws import cloudwatch, ec2, route53
 from ecm.infra.access import METRIC_NAMESPACE
 from ecm.infra.naming import Labels
 from ecm.infra.network import RouteTarget
+from ecm.model.links import Topic, link
 from ecm.model.plan import ChainPlan, VpcRoute
 
 PROBE_METRIC = "EndToEndProbe"
@@ -80,7 +81,7 @@ class Chain(pulumi.ComponentResource):
             evaluation_periods=PROBE_PERIODS,
             datapoints_to_alarm=PROBE_PERIODS,
             treat_missing_data="breaching",
-            alarm_description=f"End-to-end probe of the chain {self._name}",
+            alarm_description=f"End-to-end probe of the chain {self._name}: {link(Topic.ALARM_CHAIN)}",
             tags=self._spec.labels.tags("chain", self._name),
             opts=self._opts,
         )

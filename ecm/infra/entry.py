@@ -11,6 +11,7 @@ from pulumi_aws import cloudwatch, ec2, lb, route53
 from ecm.infra.naming import Labels, physical_name
 from ecm.infra.network import Network
 from ecm.model.contract import HEALTH_PATH, HEALTH_PORT
+from ecm.model.links import Topic, link
 from ecm.model.plan import ClassPlan, VpnPlan
 
 HEALTH_INTERVAL_S = 5
@@ -140,7 +141,7 @@ class Entry(pulumi.ComponentResource):
             evaluation_periods=2,
             datapoints_to_alarm=2,
             treat_missing_data="notBreaching",
-            alarm_description=f"Unhealthy nodes behind {name}, draining ones not counted",
+            alarm_description=f"Unhealthy nodes behind {name}, draining ones not counted: {link(Topic.ALARM_TARGETS)}",
             tags=self._tags(name),
             opts=self._opts,
         )

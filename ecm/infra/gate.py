@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from ecm.model.links import Topic, link
 from ecm.model.manifest import Manifest
 from ecm.model.plan import Content, Plan
 from ecm.model.rendered import Rendered
@@ -21,7 +22,10 @@ NOT_SIGNED = b"not signed: this is the review of a plan that nobody has approved
 
 
 class GateRefused(pulumi.RunError):
-    """The plan may not be applied; the message says what is wrong, where, and how to mend it."""
+    """The plan may not be applied; the message says what is wrong, where, how to mend it, and where more is said."""
+
+    def __init__(self, message: str, topic: str) -> None:
+        super().__init__(f"{message} More: {link(topic)}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def settings() -> Settings:
     if not approved:
         raise GateRefused(
             f"Stack {stack}: no plan is approved ({config.name}:approvedPlan in stacks/Pulumi.{stack}.yaml is empty). "
-            f"Make one with `ecm plan --stack {stack}`, read it with `ecm review`, approve it with `ecm approve`."
+            f"Make one with `ecm plan --stack {stack}`, read it with `ecm review`, approve it with `ecm approve`.",
+            Topic.NOT_APPROVED,
         )
     return Settings(
         project=pulumi.get_project(),
@@ -83,9 +88,14 @@ def signature(
 
 def check_gate(plan: Plan, stack: Settings, applied: str | None) -> None:
     """Refuse a plan that was not approved, was not passed by guard, is another stack's, or replaces another plan."""
-    for problem in (_approval(plan, stack), _place(plan, stack), _verdict(plan), _basis(plan, applied)):
+    for problem, topic in (
+        (_approval(plan, stack), Topic.CHANGED_PLAN),
+        (_place(plan, stack), Topic.OTHER_STACK),
+        (_verdict(plan), next((hit.limit for hit in plan.verdict.hits), Topic.NOT_APPROVED)),
+        (_basis(plan, applied), Topic.SUPERSEDED),
+    ):
         if problem is not None:
-            raise GateRefused(f"Stack {stack.stack}: {problem}")
+            raise GateRefused(f"Stack {stack.stack}: {problem}", topic)
 
 
 def _approval(plan: Plan, stack: Settings) -> str | None:
@@ -144,7 +154,8 @@ def check_content(plan: Plan, stands: Callable[[], Content], applied: str | None
         raise GateRefused(
             f"Stack {plan.stack}: the approved plan {plan.digest} (serial {plan.serial}) is stale: what it was judged "
             f"by has changed since: {'; '.join(changed)}. Plan again with `ecm plan` and approve the new plan, or "
-            "bring back what stood then."
+            "bring back what stood then.",
+            Topic.STALE_CONTENT,
         )
 
 
@@ -158,7 +169,8 @@ def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest | None) ->
     if manifest is not None and _other(plan, manifest, reviewed):
         raise GateRefused(
             f"Stack {plan.stack}: what is signed as plan {plan.digest} is another plan's configuration, of "
-            f"{manifest.plan}. Approve the plan again: ecm approve {plan.digest} --stack {plan.stack}"
+            f"{manifest.plan}. Approve the plan again: ecm approve {plan.digest} --stack {plan.stack}.",
+            Topic.NOT_SIGNED,
         )
     differing = sorted(key for key in reviewed.keys() | now.keys() if reviewed.get(key) != now.get(key))
     if not differing:
@@ -169,7 +181,8 @@ def check_rendered(plan: Plan, rendered: Rendered, manifest: Manifest | None) ->
         f"Stack {plan.stack}: the configuration object {first}{more} is not what was reviewed "
         f"({reviewed.get(first, 'not in the plan')} in the plan, {now.get(first, 'not rendered')} now): templates, "
         "peers or ECM's version changed since. Plan again with `ecm plan` and approve the new plan, or go back to the "
-        "version that made this one."
+        "version that made this one.",
+        Topic.CHANGED_CONFIGURATION,
     )
 
 
@@ -184,4 +197,4 @@ def refusing(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise GateRefused(str(error)) from None
+        raise GateRefused(f"{error}.", Topic.UNREADABLE) from None

@@ -28,6 +28,7 @@ from ecm.model.base import (
 from ecm.model.catalog import AmiId, Architecture
 from ecm.model.fleet import PortRange, Role, Tenancy, WayIn
 from ecm.model.forecast import ApplicationForecast, Grid, VpnForecast
+from ecm.model.links import link
 from ecm.model.refusal import Because
 from ecm.model.sizing import Load, Risk
 
@@ -331,6 +332,11 @@ class LimitHit(Frozen):
     have: Text
     allowed: Text
     remedy: Text
+
+    @property
+    def said(self) -> str:
+        """One line for people, with where more is said of the limit."""
+        return f"{self.limit}: have {self.have}, allowed {self.allowed}; {self.remedy} ({link(self.limit)})"
 
 
 class Verdict(Frozen):

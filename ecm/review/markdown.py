@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from ecm.model.links import link
 from ecm.model.review import Answer, Review, Verdict, ZoneRow
 from ecm.review.details import DETAILS
 from ecm.review.figures import age, change_usd, counted_of, minutes, percent, plain, quantile, share, table, usd
@@ -83,7 +84,8 @@ def _verdict(review: Review, rows: int) -> list[str]:
     ]
     lines += ["", *(f"- {plain(reason, 300)}" for reason in said.reasons[:rows])] if said.reasons else []
     lines += [
-        f"- limit `{plain(h.limit, 60)}`: have {plain(h.have)}, allowed {plain(h.allowed)}; {plain(h.remedy)}"
+        f"- limit `{plain(h.limit, 60)}`: have {plain(h.have)}, allowed {plain(h.allowed)}; {plain(h.remedy)} "
+        f"(`{link(plain(h.limit, 60))}`)"
         for h in said.hits[:rows]
     ]
     return [*lines, "", f"Next: {said.advice}", "", "```console", *said.commands, "```", *_identity(review, said)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ecm.model.base import Frozen, Text, UtcTime, canonical
+from ecm.model.links import Topic, link
 from ecm.store.objects import Objects, StoreError
 
 
@@ -28,7 +29,8 @@ def leased(objects: Objects, key: str, lease: Lease, *, is_dead: Callable[[str],
             if other.until > lease.since and not is_dead(other.owner):
                 raise StoreError(
                     f"lock {key}: held by {other.owner} since {other.since.isoformat()}, until "
-                    f"{other.until.isoformat()} at most; wait for that run, or for the end of its lease"
+                    f"{other.until.isoformat()} at most; wait for that run, or for the end of its lease "
+                    f"({link(Topic.LOCKED)})"
                 )
         if not (objects.replace(key, data, held[1]) if held else objects.create(key, data)):
             raise StoreError(f"lock {key}: taken by another run just now; try again when it is done")

@@ -85,7 +85,7 @@ def test_older_plan_is_refused_after_a_newer_one_was_applied(project: Project, r
     assert older.basis == rivals.newer.plan.basis
     names = (older.digest, rivals.newer.plan.digest, "would undo it")
     refused(project, older.digest, *names, commands=("preview", "up"))
-    said_no(project.ecm("approve", older.digest), 1, older.digest, rivals.newer.plan.digest, "would undo a newer plan")
+    said_no(project.ecm("approve", older.digest), 13, older.digest, rivals.newer.plan.digest, "would undo a newer plan")
 
 
 def test_plan_edited_by_hand_is_refused(project: Project, rivals: Rivals) -> None:
@@ -109,6 +109,20 @@ def test_plan_of_another_stack_is_refused(project: Project, rivals: Rivals) -> N
     (plans / f"{other.digest.removeprefix('sha256:')}.json").write_bytes(canonical(other))
     refused(project, other.digest, other.digest, "staging", "dev")
     said_no(project.ecm("approve", other.digest), 1, other.digest, "staging")
+
+
+def test_plan_judged_by_other_limits_is_refused(project: Project, rivals: Rivals) -> None:
+    plan, _ = project.plan(EVENING)
+    assert plan.basis == rivals.newer.plan.digest
+    limits = project.folder / "policies" / "limits.yaml"
+    text = limits.read_text()
+    try:
+        project.edit("policies/limits.yaml", stacks__dev__max_nodes_added=11)
+        names = (plan.digest, "is stale", "policies/limits.yaml: sha256:", "docs/refusals.md#stale-content")
+        refused(project, plan.digest, *names, commands=("preview", "up"))
+        said_no(project.ecm("approve", plan.digest), 13, *names)
+    finally:
+        limits.write_text(text)
 
 
 def test_plan_that_nobody_approved_is_refused(project: Project, rivals: Rivals) -> None:

@@ -150,7 +150,10 @@ def test_the_configuration_of_the_stack_names_plan_store_and_region():
 
 
 def test_an_expected_error_of_an_earlier_step_becomes_one_message():
-    with pytest.raises(pulumi.RunError, match=r"^plan x: absent$"), infra.refusing(LookupError):
+    with (
+        pytest.raises(pulumi.RunError, match=r"^plan x: absent. More: docs/refusals.md#unreadable$"),
+        infra.refusing(LookupError),
+    ):
         raise LookupError("plan x: absent")
     with pytest.raises(ZeroDivisionError), infra.refusing(LookupError):
         raise ZeroDivisionError

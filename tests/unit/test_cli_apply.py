@@ -179,7 +179,7 @@ def test_an_older_plan_never_undoes_a_newer_one(project: Project, world: World, 
     assert newer != older
     assert up(project)[0] == Code.DONE
     code, _, err = project.run("approve", older)
-    assert (code, "it would undo a newer plan" in err) == (Code.ERROR, True)
+    assert (code, "it would undo a newer plan" in err) == (Code.STALE, True)
     assert project.wrote_nothing()
     project.edit("stacks/Pulumi.dev.yaml", newer, older)
     for command in ("up", "preview"):
