@@ -111,10 +111,10 @@ def number(when: datetime) -> float:
     return (when - _EPOCH) / timedelta(days=1)
 
 
-def date_axis(axes: Axes) -> None:
-    """Show the x axis as UTC times, dates where the day changes."""
+def date_axis(axes: Axes, *, most: int = 10) -> None:
+    """Show the x axis as UTC times with at most `most` marks, dates where the day changes."""
     axes.xaxis_date()
-    locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=min(4, most - 2), maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_xlabel("times in UTC", loc="left", fontsize=8)

@@ -15,13 +15,15 @@ from ecm.charts.style import BLUE, GREY, VERMILLION, Form, clean, date_axis, emp
 
 MOST_PANELS: Final = 24
 """Beyond that nobody finds a panel, and a PNG nears what viewers open."""
-_WIDTH: Final = 10.0
+WIDE: Final = 10.0
+"""Inches; below NARROW a picture is made for a phone: more in height, less side by side."""
+NARROW: Final = 6.0
 _HEIGHT: Final = 3.1
 _HEAD: Final = 0.9
 """Inches of the width, of a panel, and of title and legend."""
 _WRAP: Final = 34
 _LABEL_SHARE: Final = 0.3
-"""Characters of a line of an event's label, and the share of the axis that such a label covers at most."""
+"""Characters of a line of an event's label, and the share of the axis that it covers at most; twice that on a phone."""
 _LINE_SHARE: Final = 0.062
 """Height of a line of such a label, as a share of the axis."""
 _NOTES: Final = 3
@@ -30,50 +32,57 @@ _CAPACITIES: Final = ((GREY, "--"), ("#007A5A", "-"), ("#CC79A7", "-."), ("#E69F
 """Colour and dashes of the capacities: what was before is grey and broken."""
 
 
-def band(panels: Sequence[Panel], form: Form, *, title: str = "") -> bytes:
-    """Return one picture with a panel below the other, times in UTC, loads in Mbit/s.
+def band(panels: Sequence[Panel], form: Form, *, title: str = "", width: float = WIDE, name: str = "band") -> bytes:
+    """Return one picture `width` inches wide with a panel below the other, times in UTC, loads in Mbit/s.
+
+    `name` distinguishes the identifiers of an SVG from those of others on the same page.
 
     ValueError when there are more than 24 panels. Without a panel the picture says so.
     """
     if len(panels) > MOST_PANELS:
         raise ValueError(f"{len(panels)} panels do not fit in one picture; choose at most {MOST_PANELS}")
-    size = (_WIDTH, _HEAD + _HEIGHT * max(1, len(panels)))
-    return picture(lambda figure: _draw(figure, panels, title), size, form, "band")
+    narrow = width < NARROW
+    head = _HEAD * (2 if narrow else 1)
+    size = (width, head + _HEIGHT * max(1, len(panels)))
+    return picture(lambda figure: _draw(figure, panels, title, narrow=narrow), size, form, name)
 
 
-def _draw(figure: Figure, panels: Sequence[Panel], title: str) -> None:
+def _draw(figure: Figure, panels: Sequence[Panel], title: str, *, narrow: bool) -> None:
     if title:
         figure.suptitle(clean(title), x=0.01, ha="left", fontsize=12)
     rows = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
     if not panels:
         empty(rows[0], "no application to show")
     for axes, panel in zip(rows, panels, strict=False):
-        _panel(axes, panel)
+        _panel(axes, panel, narrow=narrow)
     known = {label: handle for axes in rows for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if known:
-        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(7, len(known)))
+        figure.legend(
+            known.values(), known.keys(), loc="outside lower center", ncols=min(2 if narrow else 5, len(known))
+        )
 
 
-def _panel(axes: Axes, panel: Panel) -> None:
+def _panel(axes: Axes, panel: Panel, *, narrow: bool) -> None:
     axes.set_title(clean(panel.title, 60))
     if panel.end <= panel.start:
         empty(axes, "no load measured and none forecast")
         return
     if panel.window:
         peak = panel.window.peak
-        text = f"maximum over the sizing window: P50 {peak.p50:g}, P90 {peak.p90:g}, P99 {peak.p99:g} Mbit/s"
-        axes.set_title(text, loc="right", fontweight="normal", fontsize=9, color=GREY)
+        most = "" if narrow else "maximum over the sizing window: "
+        text = f"{most}P50 {peak.p50:g}, P90 {peak.p90:g}, P99 {peak.p99:g} Mbit/s"
+        axes.set_title(text, loc="right", fontweight="normal", fontsize=8 if narrow else 9, color=GREY)
         _window(axes, panel.window)
     _loads(axes, panel)
     for index, line in enumerate(panel.capacity):
         _capacity(axes, panel, line, _CAPACITIES[index % len(_CAPACITIES)])
     axes.axvline(number(panel.now), color=GREY, linewidth=1, linestyle=":")
-    lines = _events(axes, panel)
+    lines = _events(axes, panel, narrow=narrow)
     axes.set_xlim(number(panel.start), number(panel.end))
     room = max(0.6, 1 - _LINE_SHARE * (lines + 1)) if lines else 0.94
     axes.set_ylim(0, _top(panel) / room)
     axes.set_ylabel("Mbit/s")
-    date_axis(axes)
+    date_axis(axes, most=5 if narrow else 10)
     axes.set_xlabel(
         "\n".join(("times in UTC", *(clean(note) for note in panel.notes[:_NOTES]))), loc="left", fontsize=8
     )
@@ -109,7 +118,7 @@ def _capacity(axes: Axes, panel: Panel, line: Capacity, look: tuple[str, str]) -
         axes.stairs(line.mbps, [times[0], *ends], baseline=None, color=colour, linestyle=dashes, label=label)
 
 
-def _events(axes: Axes, panel: Panel) -> int:
+def _events(axes: Axes, panel: Panel, *, narrow: bool) -> int:
     """Mark the events, each label below those that it would meet, and return how many lines they are high."""
     start, end = number(panel.start), number(panel.end)
     taken: list[tuple[float, float, int]] = []
@@ -118,19 +127,18 @@ def _events(axes: Axes, panel: Panel) -> int:
         if last <= first:
             continue
         axes.axvspan(first, last, color=VERMILLION, alpha=0.13, linewidth=0, zorder=0.6, label="event")
-        taken.append(
-            _event_label(axes, event, ((first - start) / (end - start), (last - start) / (end - start)), taken)
-        )
+        place = ((first - start) / (end - start), (last - start) / (end - start))
+        taken.append(_event_label(axes, event, place, taken, share=_LABEL_SHARE * (2 if narrow else 1)))
     return max((bottom for _, _, bottom in taken), default=0)
 
 
 def _event_label(
-    axes: Axes, event: Span, place: tuple[float, float], taken: Sequence[tuple[float, float, int]]
+    axes: Axes, event: Span, place: tuple[float, float], taken: Sequence[tuple[float, float, int]], *, share: float
 ) -> tuple[float, float, int]:
     """Write a label and return its place: left and right as shares of the axis, and its lowest line."""
     text = textwrap.wrap(clean(event.label), _WRAP) or [""]
-    on_left = place[0] <= 1 - _LABEL_SHARE
-    left, right = (place[0], place[0] + _LABEL_SHARE) if on_left else (place[1] - _LABEL_SHARE, place[1])
+    on_left = place[0] <= 1 - share
+    left, right = (place[0], place[0] + share) if on_left else (place[1] - share, place[1])
     top = max((bottom for a, b, bottom in taken if a < right and b > left), default=0)
     axes.text(
         place[0] + 0.004 if on_left else place[1] - 0.004,

@@ -19,7 +19,7 @@ from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
 from ecm.cli.recovering import recover
-from ecm.cli.reviewing import Asked, gather
+from ecm.cli.reviewing import Asked, as_page, gather
 from ecm.cli.runlog import RunLog
 from ecm.cli.session import Session, now
 from ecm.cli.settings import write_approved
@@ -213,9 +213,11 @@ class _Reconciler:
         """Leave the report of a plan that may not go ahead by itself; nothing is changed."""
         with self.log.phase("review"):
             context = gather(self.session, self.store, made, Asked(now=now(), offline=False))
+            found = build(made, context)
             report = self.session.root / ".ecm" / "reports" / f"{made.stack}.md"
             report.parent.mkdir(parents=True, exist_ok=True)
-            files.write(report, markdown(build(made, context)))
+            files.write(report, markdown(found))
+            files.write(report.with_suffix(".html"), as_page(found))
         reason = _hits(made) or "; ".join(made.verdict.reasons)
         if made.verdict.decision is Decision.REVIEW:
             reason += f"; read {report.name}, then: ecm approve {made.digest[:SHOWN]} --stack {made.stack}"

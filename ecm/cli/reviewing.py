@@ -16,7 +16,7 @@ from ecm.engine import EngineError, MissingPulumi, Outcome, Stack, Violation
 from ecm.model.base import digest
 from ecm.model.plan import Plan
 from ecm.model.rendered import PeerTable, Rendered
-from ecm.model.review import DriftView, EngineState, EngineView, Policies, PolicyRow, StepRow
+from ecm.model.review import DriftView, EngineState, EngineView, Policies, PolicyRow, Review, StepRow
 from ecm.review import Context, of_step
 from ecm.review.diffs import masked
 from ecm.review.figures import clean
@@ -146,6 +146,14 @@ def _with_engine(session: Session, plan: Plan, context: Context, stands: Standin
     rows = tuple(sorted((_policy(v) for v in outcome.violations), key=lambda r: (r.policy, r.resource, r.message)))
     policies = Policies(packs=tuple(p.path.name for p in packs), rows=rows)
     return replace(context, engine=_engine(outcome), policies=policies, drift=drift)
+
+
+def as_page(made: Review) -> str:
+    """Return the report as a page, with the figures of its tiers."""
+    from ecm.charts.tier_bands import figures  # noqa: PLC0415 - loads matplotlib
+    from ecm.review import page  # noqa: PLC0415 - only where a page is written
+
+    return page(made, figures(made))
 
 
 def _drift(session: Session, stack: Stack) -> DriftView:

@@ -1,4 +1,4 @@
-"""The plan for people: its review as one value and as Markdown, explanations, and how what it planned is; pure."""
+"""The plan for people: its review as a value, Markdown and a page, explanations, and how what it planned is; pure."""
 
 from ecm.review.build import build
 from ecm.review.classes import of_step
@@ -6,6 +6,7 @@ from ecm.review.context import Context
 from ecm.review.explain import Explanation, UnknownSubject, explain
 from ecm.review.health import FleetHealth, Standing, fleet_health
 from ecm.review.markdown import markdown, marker
+from ecm.review.page import page
 
 __all__ = [
     "Context",
@@ -19,4 +20,5 @@ __all__ = [
     "markdown",
     "marker",
     "of_step",
+    "page",
 ]

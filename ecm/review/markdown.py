@@ -18,7 +18,7 @@ _HEAD_BYTES: Final = 30_000
 _END_BYTES: Final = 1_000
 _ROWS: Final = (400, 100, 30, 10, 3, 1)
 """Rows of a table that are tried, most first, until it fits."""
-_GOOD: Final = (Answer.NOTHING, Answer.READY, Answer.AUTOMATIC)
+GOOD: Final = (Answer.NOTHING, Answer.READY, Answer.AUTOMATIC)
 
 
 def marker(stack: str) -> str:
@@ -60,23 +60,22 @@ def _short(review: Review) -> str:
 
 
 def _head(review: Review, rows: int) -> str:
-    parts = (
-        _verdict(review, rows),
-        _chains(review, rows),
-        _tiers(review, rows),
-        _effects(review, rows),
-        _beside(review, rows),
-    )
+    parts = (part(review, rows) for part in (_marked, *(lines for _, lines in HEAD)))
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _verdict(review: Review, rows: int) -> list[str]:
+def _marked(review: Review, rows: int) -> list[str]:
+    answer = review.verdict.answer
+    mark = "✅ " if answer in GOOD else "🟡 " if answer is Answer.APPROVAL else "⛔ "
+    return [marker(review.stack), *verdict_lines(review, rows, mark=mark)]
+
+
+def verdict_lines(review: Review, rows: int, *, mark: str = "") -> list[str]:
+    """Return the verdict: what changes, whether it needs approval and why, the commands, digest, expiry, way back."""
     said = review.verdict
-    mark = "✅" if said.answer in _GOOD else "🟡" if said.answer is Answer.APPROVAL else "⛔"
     worst = said.change_class.value if said.change_class else "nothing changes"
     lines = [
-        marker(review.stack),
-        f"## {mark} Stack {review.stack}, plan {said.serial}: {said.answer.value}",
+        f"## {mark}Stack {review.stack}, plan {said.serial}: {said.answer.value}",
         "",
         f"**{plain(said.summary)}**",
         "",
@@ -214,3 +213,12 @@ def _beside(review: Review, rows: int) -> list[str]:
     lines.append(f"- age of inputs: {ages or 'not known'}")
     lines += [f"- **changed since the plan was made: {', '.join(changed)}**"] if changed else []
     return lines
+
+
+HEAD: Final[tuple[tuple[str, Callable[[Review, int], list[str]]], ...]] = (
+    ("chains", _chains),
+    ("tiers", _tiers),
+    ("effects", _effects),
+    ("checks", _beside),
+)
+"""Name and lines of what comes first and is not collapsed."""

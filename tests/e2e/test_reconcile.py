@@ -110,6 +110,7 @@ def test_a_plan_beyond_the_limits_is_left_for_a_person(first: Ran, project: Proj
     assert "ecm approve" in first.data["reason"]
     assert first.after.urns == set()
     assert (project.folder / ".ecm/reports/dev.md").read_text().startswith("<!-- ecm-review: dev -->\n")
+    assert "<title>Stack dev, plan " in (project.folder / ".ecm/reports/dev.html").read_text()
 
 
 def test_what_a_person_approved_is_applied(applied: Ran) -> None:

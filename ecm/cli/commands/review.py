@@ -12,12 +12,12 @@ from ecm import files
 from ecm.cli.commands.decide import Offline, parse_time
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.review_tables import review_tables
-from ecm.cli.reviewing import Asked, gather
+from ecm.cli.reviewing import Asked, as_page, gather
 from ecm.cli.session import Session
 from ecm.model.review import Review
 from ecm.review import build, markdown
 
-_NAMES: Final = ("report.json", "report.md")
+_NAMES: Final = ("report.json", "report.md", "report.html")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     \b
     Example:
       ecm review --stack prod                     on a terminal; as Markdown where output is no terminal
-      ecm review --stack prod --output report     report/report.json and report.md
+      ecm review --stack prod --output report     report/report.json, report.md and report.html
       ecm review --stack prod --output plan.md    one of them, by its ending
       ecm review --stack prod --offline           without asking Pulumi's engine and AWS
     """
@@ -37,7 +37,9 @@ def register(app: typer.Typer) -> None:
 def review(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="DIGEST|latest", help="The plan, or its first digits.")] = "latest",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A folder for all, or FILE.md, .json.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder for all, or FILE.html, .md, .json.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Judge ages and expiry as at this time.")] = None,
     offline: Offline = False,
 ) -> None:
@@ -62,7 +64,7 @@ def review(
 def _check_ending(output: Path | None) -> None:
     known = [Path(name).suffix for name in _NAMES]
     if output is not None and output.suffix and not output.is_dir() and output.suffix not in known:
-        raise CommandError(f"--output {output}: give a folder, or a file that ends in {' or '.join(known)}", Code.USAGE)
+        raise CommandError(f"--output {output}: give a folder, or a file that ends in {', '.join(known)}", Code.USAGE)
 
 
 def _write(made: Review, output: Path) -> tuple[Path, ...]:
@@ -70,6 +72,7 @@ def _write(made: Review, output: Path) -> tuple[Path, ...]:
     forms = {
         ".json": lambda: json.dumps(made.model_dump(mode="json"), indent=2, sort_keys=True) + "\n",
         ".md": lambda: markdown(made),
+        ".html": lambda: as_page(made),
     }
     one = output.suffix in forms and not output.is_dir()
     if not one:

@@ -1,0 +1,123 @@
+"""The page of a review in a real browser: no message on its console, no request, nothing wider than the screen."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecm.cli.reviewing import as_page
+from ecm.model.review import Review
+from ecm.review import build
+from tests.reviews import PREPARED
+
+pytestmark = pytest.mark.tools
+
+WIDTHS = {"phone": 390, "desktop": 1280}
+PROBE = """<!DOCTYPE html><body>
+<iframe src="{page}" style="border:0;width:{width}px;height:900px"></iframe><pre id="o"></pre>
+<script>
+document.querySelector("iframe").onload = (e) => {{
+  const d = e.target.contentDocument, w = e.target.contentWindow;
+  const seen = (n) => n.getClientRects().length > 0;
+  const figures = [...d.querySelectorAll("figure svg")].filter(seen);
+  document.querySelector("#o").textContent = JSON.stringify({{
+    wide: d.documentElement.scrollWidth, figures: figures.length,
+    labelled: figures.filter((s) => /Mbit\\/s/.test(s.textContent) && /times in UTC/.test(s.textContent)).length,
+    letters: Math.min(...figures.flatMap((s) => [...s.querySelectorAll("text")]
+      .map((t) => t.getBoundingClientRect().height).filter((h) => h > 0))),
+    heading: d.querySelector("h1").textContent, focusable: [...d.querySelectorAll("summary, [tabindex]")].length,
+    body: parseFloat(w.getComputedStyle(d.body).fontSize)}});
+}};
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("ECM_REQUIRE_TOOLS"):
+            pytest.fail("Chromium is not installed")
+        pytest.skip("needs Chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots stay: $ECM_SCREENSHOTS, so that CI can keep them."""
+    kept = os.environ.get("ECM_SCREENSHOTS")
+    where = Path(kept) if kept else tmp_path_factory.mktemp("pages")
+    where.mkdir(parents=True, exist_ok=True)
+    return where
+
+
+@pytest.fixture(scope="module")
+def review() -> Review:
+    made = PREPARED["event"]()
+    return build(made.plan, made.context)
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path, review: Review) -> Path:
+    path = folder / "review.html"
+    path.write_text(as_page(review))
+    return path
+
+
+def browse(chromium: str, home: Path, *words: str) -> tuple[str, str]:
+    """Run headless Chromium and return what it printed, and its console."""
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr")
+    command = [chromium, *options, f"--user-data-dir={home / 'profile'}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+def probed(chromium: str, page: Path, width: int, home: Path) -> tuple[dict[str, Any], str]:
+    """Return what a script finds on the page in a frame of `width` pixels, and the console."""
+    probe = home / "probe.html"
+    probe.write_text(PROBE.format(page=page.as_uri(), width=width))
+    reaching = ("--disable-web-security", "--allow-file-access-from-files", "--virtual-time-budget=5000")
+    printed, console = browse(chromium, home, *reaching, "--dump-dom", probe.as_uri())
+    found = re.search(r'<pre id="o">(.*?)</pre>', printed, re.DOTALL)
+    assert found
+    return json.loads(html.unescape(found[1])), console
+
+
+@pytest.mark.parametrize("screen", WIDTHS)
+def test_it_is_readable_on_a_screen(screen: str, chromium: str, page: Path, review: Review, tmp_path: Path) -> None:
+    found, console = probed(chromium, page, WIDTHS[screen], tmp_path)
+    assert console == ""
+    assert found["wide"] <= WIDTHS[screen]
+    assert found["figures"] == found["labelled"] == len(review.tiers)
+    assert found["letters"] >= 8, "height of the smallest letters of the figures, in pixels"
+    assert found["body"] >= 15
+    assert found["focusable"] > 5
+    assert review.verdict.answer.value in found["heading"]
+
+
+def test_what_is_looked_for_would_be_seen(chromium: str, page: Path, tmp_path: Path) -> None:
+    """A script, a request, something too wide: the page's own policy blocks the first two and says so."""
+    worse = tmp_path / "worse.html"
+    added = '<script>alert(1)</script><img src="http://127.0.0.1:9/x.png"><div style="width:3000px">x</div>'
+    worse.write_text(page.read_text().replace("<main>", f"<main>{added}"))
+    found, console = probed(chromium, worse, 390, tmp_path)
+    assert "x.png" in console
+    assert "script-src" in console
+    assert found["wide"] > 390
+
+
+@pytest.mark.parametrize("screen", WIDTHS)
+def test_its_picture_is_kept(screen: str, chromium: str, page: Path, folder: Path, tmp_path: Path) -> None:
+    kept = folder / f"review-{screen}.png"
+    _, console = browse(
+        chromium, tmp_path, f"--window-size={WIDTHS[screen]},4000", f"--screenshot={kept}", page.as_uri()
+    )
+    assert console == ""
+    assert kept.stat().st_size > 50_000
