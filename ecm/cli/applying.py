@@ -13,7 +13,7 @@ from ecm.cli.guardrails import refuse_broken
 from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.progress import engine_progress
 from ecm.cli.retry import beyond_approval, expiry, marks
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import Standing, ask_stack
 from ecm.engine import Options, Outcome, Stack, capacity_refusals
 from ecm.model.base import SHOWN
@@ -67,7 +67,7 @@ def check_ready(session: Session, plan: Plan, stands: Standing) -> None:
     check_verdict(plan)
     check_place(plan, stands)
     if plan.digest != stands.applied:
-        check_age(plan, now())
+        check_age(plan, session.now())
         check_content(session, plan)
 
 
@@ -89,7 +89,7 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
     for _ in range(MAX_TRIES):
         outcome = _attempt(job, plan)
         if outcome.ok:
-            job.store.record(EntryKind.APPLIED, at=now(), plan=plan.digest, who=job.session.who)
+            job.store.record(EntryKind.APPLIED, at=job.session.now(), plan=plan.digest, who=job.session.who)
             return plan, outcome
         failed = _marked(job, plan, outcome)
         if not failed:
@@ -101,7 +101,7 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
             _approve_again(job, approved)
             raise
     _approve_again(job, approved)
-    job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why="no capacity")
+    job.store.record(EntryKind.FAILED, at=job.session.now(), plan=plan.digest, who=job.session.who, why="no capacity")
     raise CommandError(
         f"EC2 had no capacity {MAX_TRIES} times in a row; plan again later: ecm plan --stack {plan.stack}",
         topic=Topic.NO_CAPACITY,
@@ -125,8 +125,8 @@ def _attempt(job: Job, plan: Plan) -> Outcome:
     if job.options.policy_packs and plan.digest != job.previewed:
         with engine_progress(job.session.err, f"guardrails: plan {plan.serial}") as listen:
             refuse_broken(job.stack.preview(job.options, on_progress=listen))
-    job.store.set_attempted(Attempt(plan=plan.digest, at=now()))
-    job.store.record(EntryKind.ATTEMPTED, at=now(), plan=plan.digest, who=job.session.who)
+    job.store.set_attempted(Attempt(plan=plan.digest, at=job.session.now()))
+    job.store.record(EntryKind.ATTEMPTED, at=job.session.now(), plan=plan.digest, who=job.session.who)
     options = replace(job.options, message=f"ecm plan {plan.serial} {plan.digest[:SHOWN]}")
     with engine_progress(job.session.err, f"up: plan {plan.serial}") as listen:
         return job.stack.up(options, on_progress=listen)
@@ -136,14 +136,14 @@ def _marked(job: Job, plan: Plan, outcome: Outcome) -> bool:
     """Mark what EC2 refused as unavailable; False when the failure has another reason."""
     refusals = capacity_refusals(outcome.diagnostics)
     limits = _limits_minutes(job.session)
-    found = marks(plan, refusals, expiry(now(), limits))
+    found = marks(plan, refusals, expiry(job.session.now(), limits))
     if not found:
         why = _first_error(outcome)
-        job.store.record(EntryKind.FAILED, at=now(), plan=plan.digest, who=job.session.who, why=why)
+        job.store.record(EntryKind.FAILED, at=job.session.now(), plan=plan.digest, who=job.session.who, why=why)
         return False
     places = ", ".join(f"{m.shape} in {m.zone}" for m in found)
-    job.store.mark_unavailable(found, now=now())
-    job.store.record(EntryKind.UNAVAILABLE, at=now(), plan=plan.digest, who=job.session.who, why=places)
+    job.store.mark_unavailable(found, now=job.session.now())
+    job.store.record(EntryKind.UNAVAILABLE, at=job.session.now(), plan=plan.digest, who=job.session.who, why=places)
     job.session.note(f"EC2 has no {places}: marked for {limits} min, planning again")
     return True
 
@@ -161,11 +161,15 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     session, store = job.session, job.store
     inputs = deciding.read_inputs(session, job.telemetry)
     stands = replace(ask_stack(session, store), previous=failed)
-    world = deciding.make_world(session, store, inputs, stands, now())
+    world = deciding.make_world(session, store, inputs, stands, session.now())
     outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store))
     if outcome.plan is None:
         store.record(
-            EntryKind.FAILED, at=now(), plan=failed.digest, who=session.who, why="no capacity, and no other plan"
+            EntryKind.FAILED,
+            at=session.now(),
+            plan=failed.digest,
+            who=session.who,
+            why="no capacity, and no other plan",
         )
         raise CommandError(
             f"EC2 has no capacity, and without those places {infeasible_text(outcome.infeasible)}\n"

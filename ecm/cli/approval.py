@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ecm.cli.content import check_content
 from ecm.cli.exits import OF_DECISION, Code, CommandError
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.settings import write_approved
 from ecm.cli.signers import sign_off
 from ecm.cli.standing import Standing
@@ -26,10 +26,10 @@ def approve_plan(session: Session, store: Store, stands: Standing, what: tuple[s
     check_verdict(chosen)
     check_place(chosen, stands)
     if digest != stands.applied:
-        check_age(chosen, now())
+        check_age(chosen, session.now())
         check_content(session, chosen)
     signers = sign_off(session, store, chosen)
-    store.record(EntryKind.APPROVED, at=now(), plan=digest, who=who, why=why)
+    store.record(EntryKind.APPROVED, at=session.now(), plan=digest, who=who, why=why)
     return write_approved(session.root, session.stack, digest, signers)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from ecm.cli.demo_world import CAMPAIGN_FACTOR, STACK, an_interval_ago, announce, embedded_aws, prepare, write_telemetry
 from ecm.cli.exits import Code, CommandError
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.engine import MissingPulumi, locate
 
 LOAD_MBPS: Final = 250
@@ -32,7 +32,7 @@ class Step:
 
 def run_demo(session: Session) -> int:
     """Run the story and return the exit code; every file that it makes lies in `.ecm/demo`."""
-    start, at = time.monotonic(), now()
+    start, at = time.monotonic(), session.now()
     folder = prepare(session.root, at)
     end = an_interval_ago(at)
     load = write_telemetry(folder, end, LOAD_MBPS)

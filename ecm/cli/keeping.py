@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.model.links import Topic, link
 from ecm.model.plan import Plan
 from ecm.model.refusal import Infeasible
@@ -16,7 +16,9 @@ def keep(session: Session, store: Store, made: Plan, peers: tuple[PeerTable, ...
         store.put_peers(table)
     digest = store.put_plan(made)
     verdict = made.verdict.decision.value
-    store.record(EntryKind.PLANNED, at=now(), plan=digest, who=session.who, why=f"serial {made.serial}: {verdict}")
+    store.record(
+        EntryKind.PLANNED, at=session.now(), plan=digest, who=session.who, why=f"serial {made.serial}: {verdict}"
+    )
     return digest
 
 

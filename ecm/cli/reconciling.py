@@ -21,7 +21,7 @@ from ecm.cli.progress import engine_progress
 from ecm.cli.recovering import recover
 from ecm.cli.reviewing import Asked, as_page, gather
 from ecm.cli.runlog import RunLog
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.settings import write_approved
 from ecm.cli.standing import Standing, ask_stack, engine_stack
 from ecm.cli.verifying import compared
@@ -68,7 +68,7 @@ def reconcile(session: Session, log: RunLog, telemetry: Path | None) -> Run:
 
     An error that this program knows is an outcome; any other is its own fault and is raised.
     """
-    began, store, applied = now(), None, None
+    began, store, applied = session.now(), None, None
     try:
         store = session.store()
         with store.lock(owner=owner(session), now=began, minutes=LEASE_MIN, is_dead=owner_is_dead):
@@ -119,7 +119,7 @@ def _applied(session: Session, store: Store, ended: Ended) -> str | None:
 
 def _record(session: Session, store: Store, ended: Ended) -> None:
     why = f"{ended.outcome.value}: {ended.reason}"
-    store.record(EntryKind.RECONCILED, at=now(), plan=ended.plan, who=session.who, why=why)
+    store.record(EntryKind.RECONCILED, at=session.now(), plan=ended.plan, who=session.who, why=why)
 
 
 class _Reconciler:
@@ -150,7 +150,7 @@ class _Reconciler:
         if digest is None or digest == stands.applied or self.store.approval(digest) is None:
             return
         plan = self.store.plan(digest)
-        if plan.basis != stands.applied or not plan.verdict.passed or now() >= plan.expires_at:
+        if plan.basis != stands.applied or not plan.verdict.passed or self.session.now() >= plan.expires_at:
             return
         try:
             check_content(self.session, plan)
@@ -169,7 +169,7 @@ class _Reconciler:
             inputs = deciding.read_inputs(self.session, self.telemetry)
         except CommandError as error:  # there is no file with telemetry
             raise Ended(RunOutcome.STALE, str(error)) from None
-        world = deciding.make_world(self.session, self.store, inputs, stands, now())
+        world = deciding.make_world(self.session, self.store, inputs, stands, self.session.now())
         forecaster = deciding.predictor(inputs, self.store)
         outcome = deciding.make_plan(self.session, inputs, world, forecaster)
         if outcome.plan is None:
@@ -212,7 +212,7 @@ class _Reconciler:
     def _leave(self, made: Plan) -> NoReturn:
         """Leave the report of a plan that may not go ahead by itself; nothing is changed."""
         with self.log.phase("review"):
-            context = gather(self.session, self.store, made, Asked(now=now(), offline=False))
+            context = gather(self.session, self.store, made, Asked(now=self.session.now(), offline=False))
             found = build(made, context)
             report = self.session.root / ".ecm" / "reports" / f"{made.stack}.md"
             report.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ class _Reconciler:
             report = compared(self.session, self.store, plan, ask_stack(self.session, self.store))
         found = [f for f in report.findings if f.severity is Severity.ERROR]
         why = "as planned" if report.converged else f"{len(report.findings)} findings"
-        self.store.record(EntryKind.VERIFIED, at=now(), plan=plan.digest, who=self.session.who, why=why)
+        self.store.record(EntryKind.VERIFIED, at=self.session.now(), plan=plan.digest, who=self.session.who, why=why)
         return f"; {len(found)} differences remain: {found[0].subject} {found[0].kind}" if found else ""
 
 

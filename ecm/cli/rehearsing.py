@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ecm import files
-from ecm.cli.commands.decide import parse_time
+from ecm.cli.commands.decide import parse_moment
 from ecm.cli.deciding import Inputs
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
@@ -40,8 +40,8 @@ def rehearse_fleet(session: Session, inputs: Inputs, span: Span, progress: Calla
 def span_of(inputs: Inputs, start: str | None, until: str | None, every_min: int | None) -> Span:
     """Return the span that the options name; CommandError where telemetry does not cover it."""
     history = inputs.history
-    first = parse_time(start) if start else history.start + (history.end - history.start) * LEARN_SHARE
-    last = parse_time(until) if until else history.end
+    first = parse_moment(start, "--from") if start else history.start + (history.end - history.start) * LEARN_SHARE
+    last = parse_moment(until, "--until") if until else history.end
     if not history.start < first < last <= history.end:
         raise CommandError(
             f"--from {first.isoformat()} --until {last.isoformat()}: telemetry covers {history.start.isoformat()} to "

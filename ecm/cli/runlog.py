@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.model.run import Phase
 
 
@@ -25,7 +25,13 @@ class RunLog:
         if not self.as_json:
             self.session.err.print(f"{phase}: {text}", markup=False, highlight=False)
             return
-        line = {"at": now().isoformat(), "stack": self.session.stack, "phase": phase, "says": text, **facts}
+        line = {
+            "at": self.session.now().isoformat(),
+            "stack": self.session.stack,
+            "phase": phase,
+            "says": text,
+            **facts,
+        }
         self.session.err.out(json.dumps(line, ensure_ascii=False), highlight=False)
 
     @contextmanager

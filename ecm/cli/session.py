@@ -1,4 +1,4 @@
-"""What every command knows: where it runs, for which stack, how it speaks. The only place that reads the clock."""
+"""What every command knows: where it runs, for which stack, how it speaks, and what is outside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from ecm.cli.edges import MACHINE, Edges
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.settings import StackSettings, read_settings
 from ecm.store import Store, open_store
@@ -21,11 +22,6 @@ from ecm.store.objects import Objects
 
 _PIPE_WIDTH = 160
 """Columns where output is no terminal, so that tables in files and logs are whole."""
-
-
-def now() -> datetime:
-    """Return the time, to the second: as much as a journal needs."""
-    return datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the command line is where the clock is read
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,11 @@ class Session:
     named_stack: str | None
     as_json: bool
     env: Mapping[str, str]
+    edges: Edges = MACHINE
+
+    def now(self) -> datetime:
+        """Return the time, to the second."""
+        return self.edges.clock()
 
     @property
     def out(self) -> Console:

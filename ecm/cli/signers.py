@@ -7,7 +7,7 @@ from typing import Final
 
 from ecm import signing
 from ecm.cli.exits import CommandError
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.model.plan import Plan
 from ecm.signing import SigningKey
 from ecm.store import Signed, Store
@@ -24,7 +24,7 @@ def sign_off(session: Session, store: Store, plan: Plan) -> tuple[str, ...]:
     key, signers = _key(session)
     last = store.signed()
     if last is None or last.plan != plan.digest or not _holds(store, plan, signers):
-        serial = max(int(now().timestamp()), last.serial + 1 if last else 0)
+        serial = max(int(session.now().timestamp()), last.serial + 1 if last else 0)
         store.set_manifest(Signed(plan=plan.digest, serial=serial), signing.sign_plan(plan, serial, key))
     return signers
 

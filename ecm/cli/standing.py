@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ecm.cli.exits import CommandError
 from ecm.cli.session import Session
-from ecm.engine import CommandFailed, MissingPulumi, Stack, locate
+from ecm.engine import CommandFailed, MissingPulumi, Stack
 from ecm.model.base import Region
 from ecm.model.observed import Observed
 from ecm.model.plan import Plan
@@ -41,7 +41,7 @@ class Standing:
 
 def engine_stack(session: Session) -> Stack:
     """Return the Pulumi stack; MissingPulumi when this machine has no toolchain."""
-    return Stack(locate(session.env), session.root, session.stack, session.env)
+    return session.edges.engine(session.root, session.stack, session.env)
 
 
 @contextmanager
@@ -99,11 +99,9 @@ def observed(session: Session, store: Store, stands: Standing, at: tuple[Region,
             if marks
             else None
         )
-    from ecm.aws import observe  # noqa: PLC0415 - boto3 only where AWS is asked
-
     outputs = {"region": region, **stands.outputs}
     before = store.observed()
-    return observe(outputs, stack=session.stack, taken_at=taken_at, unavailable=marks, previous=before)
+    return session.edges.observe(outputs, stack=session.stack, taken_at=taken_at, unavailable=marks, previous=before)
 
 
 def _previous(store: Store, applied: str | None) -> Plan | None:

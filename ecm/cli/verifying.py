@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import Standing
 from ecm.model.plan import Plan
 from ecm.model.report import Report
@@ -12,10 +12,8 @@ from ecm.verify import compare
 
 def compared(session: Session, store: Store, plan: Plan, stands: Standing) -> Report:
     """Look at what runs, keep that, and return how it differs from `plan`; AwsError when AWS cannot be asked."""
-    from ecm.aws import observe  # noqa: PLC0415 - boto3 only where AWS is asked
-
-    taken_at = now()
-    seen = observe(
+    taken_at = session.now()
+    seen = session.edges.observe(
         {"region": plan.desired.region, **stands.outputs},
         stack=session.stack,
         taken_at=taken_at,

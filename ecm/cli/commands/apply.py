@@ -13,7 +13,7 @@ from ecm.cli.exits import Code
 from ecm.cli.guardrails import guardrails, unjudged
 from ecm.cli.owners import LEASE_MIN, owner, owner_is_dead
 from ecm.cli.progress import engine_progress
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import ask_stack, engine_stack
 from ecm.engine import Options, Outcome
 from ecm.model.plan import Plan
@@ -86,7 +86,7 @@ def up(
     check_ready(session, plan, stands)
     _check_credentials(plan)
     packs = guardrails(session, stands)
-    with store.lock(owner=owner(session), now=now(), minutes=LEASE_MIN, is_dead=owner_is_dead):
+    with store.lock(owner=owner(session), now=session.now(), minutes=LEASE_MIN, is_dead=owner_is_dead):
         stack.select(create=True)
         applied, outcome = apply(
             Job(session, store, stack, telemetry, Options(refresh=refresh, policy_packs=packs)), plan

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ecm.cli.exits import Code, CommandError
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import Standing, ask_stack, observed, standing
 from ecm.cli.tables import health_tables, report_table
 from ecm.cli.verifying import compared
@@ -60,7 +60,7 @@ def status(
     store = session.store()
     stands = standing(session, store, offline=offline)
     facts = _facts(session, store, stands)
-    at = now()
+    at = session.now()
     health = _health(session, store, stands, at)
     if session.as_json:
         session.emit({**facts, "health": health.model_dump(mode="json") if health else None})
@@ -102,6 +102,6 @@ def _facts(session: Session, store: Store, stands: Standing) -> dict[str, Any]:
         "approved": session.settings.approved,
         "latest": planned[-1] if planned else None,
         "unfinished": stands.previous.digest if stands.previous and stands.unfinished else None,
-        "unavailable": [m.model_dump(mode="json") for m in store.unavailable(now())],
+        "unavailable": [m.model_dump(mode="json") for m in store.unavailable(session.now())],
         "journal": [e.model_dump(mode="json") for e in journal],
     }

@@ -12,7 +12,7 @@ import typer
 from ecm.cli.approval import approve_plan
 from ecm.cli.exits import OF_DECISION, Code, CommandError
 from ecm.cli.keeping import infeasible_text, keep
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import standing
 from ecm.cli.tables import explanation_tables, plan_summary
 from ecm.model.base import canonical
@@ -35,10 +35,13 @@ def register(app: typer.Typer) -> None:
     )(explain_subject)
 
 
-def parse_time(text: str | None, option: str = "--as-of") -> datetime:
+def parse_time(session: Session, text: str | None, option: str = "--as-of") -> datetime:
     """Return the moment that `option` names, or now; CommandError when it has no time zone."""
-    if text is None:
-        return now()
+    return session.now() if text is None else parse_moment(text, option)
+
+
+def parse_moment(text: str, option: str) -> datetime:
+    """Return the moment that `option` names; CommandError when it has no time zone."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -56,7 +59,7 @@ def plan(
 ) -> None:
     """Decide how many nodes each tier needs before the load arrives, and keep that as a plan. Changes nothing."""
     session: Session = ctx.obj
-    moment = parse_time(as_of)
+    moment = parse_time(session, as_of)
     from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
 
     inputs = deciding.read_inputs(session, telemetry)
@@ -127,7 +130,7 @@ def explain_subject(
     """Say why a part of a plan is as it is: each number with the constraint that bound it."""
     session: Session = ctx.obj
     store = session.store()
-    digest = store.find_plan(name) if at is None else _applied_at(store, parse_time(at, "--at"))
+    digest = store.find_plan(name) if at is None else _applied_at(store, parse_time(session, at, "--at"))
     found = explain(store.plan(digest), subject)
     if session.as_json:
         rows = [

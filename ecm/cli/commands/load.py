@@ -74,7 +74,7 @@ def forecast(  # noqa: PLR0913 - one option for each thing that may be asked
     step of each application up to two days ahead, without the window; nothing is sized on them.
     """
     session: Session = ctx.obj
-    moment = parse_time(as_of)
+    moment = parse_time(session, as_of)
     suffix = None if plot is None else picture_suffix(plot)
     from ecm.cli import deciding  # noqa: PLC0415 - loads the scientific libraries
 

@@ -16,7 +16,7 @@ from ecm.cli.keeping import infeasible_text, keep
 from ecm.cli.reconciling import reconcile as reconcile_once
 from ecm.cli.runlog import RunLog
 from ecm.cli.runmetrics import run_metrics
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.cli.standing import standing
 from ecm.model.base import SHOWN
 from ecm.store import Entry, EntryKind, Store
@@ -109,7 +109,7 @@ def rollback(
     earlier = store.plan(_before(store) if to == "previous" else store.find_plan(to))
     inputs = deciding.read_inputs(session, telemetry)
     stands = standing(session, store, offline=offline)
-    world = deciding.make_world(session, store, inputs, stands, now())
+    world = deciding.make_world(session, store, inputs, stands, session.now())
     outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store), to=earlier)
     if outcome.plan is None:
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")

@@ -45,7 +45,7 @@ def review(
 ) -> None:
     """Report a plan to who has to approve it: verdict first, then what it does, costs and rests on. Changes nothing."""
     session: Session = ctx.obj
-    asked = Asked(now=parse_time(as_of), offline=offline)
+    asked = Asked(now=parse_time(session, as_of), offline=offline)
     _check_ending(output)
     store = session.store()
     plan = store.plan(store.find_plan(name))
