@@ -103,5 +103,5 @@ def make_project(root: Path, capsys: pytest.CaptureFixture[str], patch: pytest.M
     patch.setenv("PATH", str(root / "absent"))
     patch.setenv("ECM_CACHE", str(root / "absent"))
     clock = Clock()
-    patch.setattr("ecm.cli.session.datetime", clock)
+    patch.setattr("ecm.cli.edges.datetime", clock)
     return Project(root, capsys, clock, load)

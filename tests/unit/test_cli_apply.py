@@ -107,8 +107,8 @@ def world(project: Project, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(project)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    monkeypatch.setattr("ecm.cli.standing.locate", lambda _: Toolchain(Path("pulumi"), None, "3.250.0"))
-    monkeypatch.setattr("ecm.cli.standing.Stack", lambda *_: world)
+    monkeypatch.setattr("ecm.cli.edges.locate", lambda _: Toolchain(Path("pulumi"), None, "3.250.0"))
+    monkeypatch.setattr("ecm.cli.edges.Stack", lambda *_: world)
     monkeypatch.setattr("ecm.aws.observe", world.observe)
     return world
 
@@ -184,7 +184,7 @@ def test_an_older_plan_never_undoes_a_newer_one(project: Project, world: World, 
     project.edit("stacks/Pulumi.dev.yaml", newer, older)
     for command in ("up", "preview"):
         code, _, err = project.run(command)
-        assert (code, f"but {newer} is applied" in err) == (Code.ERROR, True)
+        assert (code, f"but {newer} is applied" in err) == (Code.STALE, True)
         assert project.wrote_nothing()
     assert world.ups == [older, newer]
 
