@@ -1,5 +1,6 @@
 """The only home of boto3: reads what runs, and keeps the store's objects in S3."""
 
+from ecm.aws.existing import read_existing
 from ecm.aws.leftovers import Creation, remove_leftovers
 from ecm.aws.node import NodeBucket, NodeSecrets, instance_tags, node_clients
 from ecm.aws.objects import S3Objects
@@ -17,5 +18,6 @@ __all__ = [
     "node_clients",
     "observe",
     "open_session",
+    "read_existing",
     "remove_leftovers",
 ]

@@ -11,7 +11,21 @@ from typing import Annotated, Final
 import typer
 
 from ecm import __version__
-from ecm.cli.commands import agent, apply, backtest, check, decide, demo, image, lab, load, reconcile, review, schema
+from ecm.cli.commands import (
+    adopt,
+    agent,
+    apply,
+    backtest,
+    check,
+    decide,
+    demo,
+    image,
+    lab,
+    load,
+    reconcile,
+    review,
+    schema,
+)
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
 
@@ -35,13 +49,14 @@ app = typer.Typer(
       ecm up --stack prod                                Pulumi makes it so
       ecm verify --stack prod                            does what runs match?
       ecm reconcile --stack prod                         all of it, within the limits
+      ecm adopt --help                                   from an existing VPC and WireGuard configuration
 
     \b
     Exit codes: 0 done or nothing to do, 1 error, 10 changes proposed, 11 needs review,
     12 refused by guard, 13 stale inputs, 14 frozen, 64 wrong usage.
     """,
 )
-for _module in (decide, review, apply, check, reconcile, load, backtest, schema, image, agent, lab, demo):
+for _module in (decide, review, apply, check, reconcile, load, backtest, schema, image, agent, lab, demo, adopt):
     _module.register(app)
 
 

@@ -73,6 +73,11 @@ class Stack:
         """Compare the state with the cloud without changing either; `unexpected_changes` tells of a difference."""
         return self._operate("refresh", ["--preview-only"], Options(expect_no_changes=True), on_progress)
 
+    def import_listed(self, listed: Path, *, on_progress: Listener | None = None) -> Outcome:
+        """Take over into the state the resources of an import list, protected; the cloud is only read."""
+        words = ["--file", str(listed), "--generate-code=false", "--yes", "--skip-preview"]
+        return self._operate("import", words, None, on_progress)
+
     def refresh(self, *, on_progress: Listener | None = None) -> Outcome:
         """Take over into the state what the cloud shows."""
         return self._operate("refresh", ["--yes", "--skip-preview"], None, on_progress)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ecm.model.adopted import COMPONENT
 from ecm.model.catalog import Catalog
 from ecm.model.policy import Limits
 
@@ -42,6 +43,11 @@ class Resource:
     def tag(self, key: str) -> str:
         """Return the value of a tag, empty where there is none."""
         return str((self.props.get("tags") or {}).get(key) or "")
+
+    @property
+    def adopted(self) -> bool:
+        """Return whether it was there before ECM, and is declared as it stands."""
+        return f"::{COMPONENT}$" in self.urn
 
     @property
     def slot(self) -> str:
@@ -85,6 +91,11 @@ class ResourceRule:
     name: str
     demands: str
     check: ResourceCheck
+
+    def judge(self, resource: Resource, bounds: Bounds) -> Iterator[str]:
+        """Give what `resource` breaks: nothing where it is adopted, which nobody can mend by a change of the plan."""
+        if not resource.adopted:
+            yield from self.check(resource, bounds)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The Pulumi side of ECM: the gate, and the declaration of a plan with pulumi-aws. It decides nothing."""
 
+from ecm.infra.adopted import adopt
 from ecm.infra.config import Signed
 from ecm.infra.gate import (
     GateRefused,
@@ -18,6 +19,7 @@ __all__ = [
     "GateRefused",
     "Settings",
     "Signed",
+    "adopt",
     "applied_digest",
     "check_content",
     "check_gate",

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import ec2
 
+from ecm.infra.adopted import adopt
 from ecm.infra.chain import Chain, ChainSpec
 from ecm.infra.config import Config, ConfigSpec, Signed
 from ecm.infra.entry import Entry, EntrySpec
@@ -43,6 +44,7 @@ def declare(plan: Plan, rendered: Rendered, signed: Signed) -> None:
 
 def _declare(desired: Desired, rendered: Rendered, signed: Signed) -> Declared:
     labels = Labels(desired.stack)
+    adopt(desired.network)
     network = Network("network", _network_spec(labels, desired))
     config = Config("config", _config_spec(labels, desired, rendered, signed))
     tiers = {t.id: Tier(t.id, _tier_spec(t, desired, rendered, network, config)) for t in desired.tiers}

@@ -1,7 +1,7 @@
 """Reads what people write: the fleet file and the policies, checked field by field and against each other."""
 
 from ecm.intent.judged import PACK, content, libraries, pack_digest
-from ecm.intent.load import Intent, load, load_events
+from ecm.intent.load import Intent, load, load_events, load_policies
 from ecm.intent.problems import IntentError, Problem
 from ecm.intent.schemas import schemas, write_schemas
 
@@ -14,6 +14,7 @@ __all__ = [
     "libraries",
     "load",
     "load_events",
+    "load_policies",
     "pack_digest",
     "schemas",
     "write_schemas",

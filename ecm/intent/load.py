@@ -70,6 +70,15 @@ def load_events(path: Path) -> tuple[Event, ...]:
     return found.events
 
 
+def load_policies(root: Path) -> tuple[Qos, Catalog]:
+    """Return profiles and catalog without a fleet that uses them; IntentError names what is wrong."""
+    problems: list[Problem] = []
+    qos, catalog = _read(root, QOS, Qos, problems), _read(root, CATALOG, Catalog, problems)
+    if qos is None or catalog is None:
+        raise IntentError(tuple(problems))
+    return qos, catalog
+
+
 class _Events(Frozen):
     events: tuple[Event, ...]
 

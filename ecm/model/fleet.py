@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from ecm.model.adopted import Adopted, GatewayId, TableId, VpcId
 from ecm.model.base import CountryCode, Frozen, HostName, Mbps, Name, Region, ShapeName, Text, UtcTime, Zone
 
 
@@ -66,15 +67,19 @@ class Network(Frozen):
     """The VPC's range, or the part of an existing VPC that ECM may carve its subnets from."""
     overlay_cidr: IPv4Network = IPv4Network("100.96.0.0/11")
     """Addresses of the tunnels between tiers; every VPN is a routing domain of its own and uses it again."""
-    vpc_id: Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
-    internet_gateway_id: Annotated[str, StringConstraints(pattern=r"^igw-[0-9a-f]{8,17}$")] | None = None
-    workload_route_tables: tuple[Annotated[str, StringConstraints(pattern=r"^rtb-[0-9a-f]{8,17}$")], ...] = ()
+    vpc_id: VpcId | None = None
+    internet_gateway_id: GatewayId | None = None
+    workload_route_tables: tuple[TableId, ...] = ()
     """Route tables of workloads that reach clients, or are clients, through ECM's nodes."""
+    adopted: Adopted | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What of the existing VPC the stack declares as it stands; written by `ecm adopt`."""
 
     @model_validator(mode="after")
     def _gateway_with_vpc(self) -> Self:
         if (self.vpc_id is None) != (self.internet_gateway_id is None):
             raise ValueError("vpc_id and internet_gateway_id go together: an existing VPC keeps its own gateway")
+        if self.adopted is not None:
+            self._beside(self.adopted)
         if not 16 <= self.vpc_cidr.prefixlen <= 20:
             raise ValueError(
                 f"vpc_cidr {self.vpc_cidr} must have a prefix of /16 to /20 to hold the subnets of six zones"
@@ -82,6 +87,13 @@ class Network(Frozen):
         if self.overlay_cidr.prefixlen > 14:
             raise ValueError(f"overlay_cidr {self.overlay_cidr} must be /14 or larger: a pair of tiers takes a /19")
         return self
+
+    def _beside(self, adopted: Adopted) -> None:
+        if self.vpc_id is None:
+            raise ValueError("adopted: belongs to an existing VPC; add vpc_id and internet_gateway_id")
+        for subnet in adopted.subnets:
+            if subnet.cidr.overlaps(self.vpc_cidr):
+                raise ValueError(f"vpc_cidr {self.vpc_cidr} overlaps the adopted {subnet.id} {subnet.cidr}")
 
 
 class Vpn(Frozen):

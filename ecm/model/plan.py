@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from ecm.model.adopted import Adopted
 from ecm.model.base import (
     SHOWN,
     Digest,
@@ -198,6 +199,8 @@ class NetworkPlan(Frozen):
     zones: tuple[Zone, ...]
     subnets: tuple[Subnet, ...]
     vpc_routes: tuple[VpcRoute, ...] = ()
+    adopted: Adopted | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Resources of an existing VPC that are declared as they stand."""
 
 
 class Desired(Frozen):

@@ -78,6 +78,7 @@ def _network(inputs: PlanInputs) -> NetworkPlan:
         internet_gateway_id=network.internet_gateway_id,
         zones=zones,
         subnets=subnets(network, zones),
+        adopted=network.adopted,
     )
 
 

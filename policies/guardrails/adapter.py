@@ -51,7 +51,7 @@ def policies(root: Path) -> list[Policy]:
 def _resource_policy(rule: ResourceRule, bounds: Read) -> Policy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         resource = Resource(type=args.resource_type, name=args.name, urn=args.urn, props=args.props)
-        for message in rule.check(resource, bounds(_stack_of(args.urn))):
+        for message in rule.judge(resource, bounds(_stack_of(args.urn))):
             report(message, None)
 
     return ResourceValidationPolicy(
