@@ -8,7 +8,7 @@ STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(shell [ -t 2 ] || echo --quiet)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup toolchain demo test check bench bench-quick lock golden clean
+.PHONY: help setup toolchain demo test faults check bench bench-quick lock golden clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ demo: setup ## run the main job end to end against an embedded AWS
 
 test: setup ## run every test
 	@$(BIN)/python -m pytest -n auto --dist loadfile -q
+
+faults: setup ## the long fault campaign: fifty killed runs, and every other fault with more seeds (root)
+	@ECM_KILLS=50 $(BIN)/python -m pytest -n auto --dist loadfile -q tests/e2e/test_kills.py tests/e2e/test_faults.py
 
 check: setup ## formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check .

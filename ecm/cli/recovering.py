@@ -20,7 +20,12 @@ def recover(session: Session, store: Store, stack: Stack, log: RunLog) -> bool:
     the next `up`. Changes and deletions under way are for the refresh of that `up`. CommandError when Pulumi's lock is
     held by a process that lives, or whose life cannot be seen from this machine.
     """
-    if not was_killed(store.journal()) or not stack.exists():
+    torn = store.mend_journal(at=session.now(), who=session.who)
+    if torn:
+        log.say(
+            "recover", "the end of the journal was no entry: it is kept beside it, and what it may have said is undone"
+        )
+    if not (torn or was_killed(store.journal())) or not stack.exists():
         return False
     log.say("recover", "an earlier run was killed: looking for what it left")
     state = stack.state()

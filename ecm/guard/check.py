@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from ecm.guard.usage import Usage
 from ecm.model.base import MICRO
@@ -144,6 +145,7 @@ def _quotas(draft: Draft, limits: Limits) -> Iterator[LimitHit]:
             )
 
 
+_DRAINING: Final = (ChangeKind.DRAIN_NODE, ChangeKind.REMOVE_NODE, ChangeKind.REPLACE_NODE)
 _RULES: tuple[Callable[[Draft, Limits], Iterator[LimitHit]], ...] = (_steps, _budget, _floor, _quotas)
 
 
@@ -156,7 +158,8 @@ def _reasons(draft: Draft, limits: Limits) -> Iterator[str]:
     for tier in draft.tiers:
         if any(b.constraint == ZONE_LOSS_NOT_SURVIVED for b in tier.because):
             yield f"tier {tier.tier} does not survive the loss of a zone: EC2 has no capacity for a spare"
-    disruptive = [c for c in draft.changes if not c.additive]
+    automatic = _DRAINING if limits.approval.draining_automatic else ()
+    disruptive = [c for c in draft.changes if not c.additive and c.kind not in automatic]
     if disruptive and not draft.creates_stack:
         first = disruptive[0]
         yield f"{len(disruptive)} changes are not additive, such as {first.kind.value} of {first.subject}"

@@ -171,7 +171,9 @@ class Approval(Frozen):
     """Which plans go ahead without a person."""
 
     additive_automatic: bool
-    """A plan that only adds nodes, weights or client peers approves itself."""
+    """A plan that only adds nodes, weights or client peers, or replaces dead nodes, approves itself."""
+    draining_automatic: bool = False
+    """So does one that also drains, replaces or removes nodes: sessions move before they go, the load stays held."""
     automatic_budget_step_usd_per_hour: UsdPrice
     """Above this rise in cost a person decides, additive or not."""
 

@@ -328,7 +328,7 @@ class _Study:
             applications=plan.application_evidence(
                 desired, self.previous, self.profiles, _refusals(assignments), self._outages(desired)
             ),
-            changes=plan.changes(before, desired, configs),
+            changes=plan.changes(before, desired, configs, self.standing.dead(before)),
             cost=plan.cost(desired, before.cost if before else None, prices),
             verdict=Verdict(decision=Decision.REFUSED),
         )

@@ -17,24 +17,32 @@ from ecm.model.plan import (
     VpnPlan,
 )
 
+Dead = frozenset[tuple[str, int]]
+"""Slot and generation of nodes that carry no traffic any more."""
 
-def changes(previous: Plan | None, desired: Desired, configs: tuple[ConfigDigest, ...]) -> tuple[Change, ...]:
-    """Return the changes from `previous` to `desired`, sorted by kind and subject; empty: there is nothing to do."""
+
+def changes(
+    previous: Plan | None, desired: Desired, configs: tuple[ConfigDigest, ...], dead: Dead = frozenset()
+) -> tuple[Change, ...]:
+    """Return the changes from `previous` to `desired`, sorted by kind and subject; empty: there is nothing to do.
+
+    What happens to `dead` nodes of `previous` and in their place touches nothing that carries traffic: it is additive.
+    """
     if previous is None:
         return (
             Change(
                 kind=ChangeKind.CREATE, subject=f"stack {desired.stack}", detail="created from nothing", additive=True
             ),
-            *_sorted([c for slot in _slots(desired).values() for c in _slot_changes(None, slot)]),
+            *_sorted([c for slot in _slots(desired).values() for c in _slot_changes(None, slot, dead)]),
         )
     before, after = _slots(previous.desired), _slots(desired)
     found: list[Change] = []
     for slot_id in sorted({*before, *after}):
         new = after.get(slot_id)
         if new is None:
-            found += [_node(ChangeKind.REMOVE_NODE, before[slot_id], n, "drained") for n in before[slot_id].nodes]
+            found += [_removed(before[slot_id], n, "drained", dead) for n in before[slot_id].nodes]
         else:
-            found += _slot_changes(before.get(slot_id), new)
+            found += _slot_changes(before.get(slot_id), new, dead)
     found += _application_changes(previous.desired, desired)
     found += _declared_changes(previous.desired, desired)
     found += _altered(previous.desired, desired)
@@ -59,21 +67,27 @@ def _node(kind: ChangeKind, slot: Slot, node: Node, why: str, *, additive: bool 
     )
 
 
-def _slot_changes(before: Slot | None, after: Slot) -> list[Change]:
+def _removed(slot: Slot, node: Node, why: str, dead: Dead) -> Change:
+    gone = (slot.id, node.generation) in dead
+    return _node(ChangeKind.REMOVE_NODE, slot, node, "dead" if gone else why, additive=gone)
+
+
+def _slot_changes(before: Slot | None, after: Slot, dead: Dead) -> list[Change]:
     old = {n.generation: n for n in before.nodes} if before else {}
     new = {n.generation: n for n in after.nodes}
+    all_dead = all((after.id, generation) in dead for generation in old)
     found: list[Change] = []
     for generation, node in sorted(new.items()):
         if generation not in old:
             kind = ChangeKind.REPLACE_NODE if before else ChangeKind.ADD_NODE
-            why = "comes up before the old generation goes" if before else "new slot"
-            found.append(_node(kind, after, node, why, additive=before is None))
+            way = "takes the place of a dead one" if all_dead else "comes up before the old generation goes"
+            found.append(_node(kind, after, node, way if before else "new slot", additive=all_dead))
         elif old[generation].state is not node.state:
             draining = node.state is NodeState.DRAINING
             kind = ChangeKind.DRAIN_NODE if draining else ChangeKind.UNDRAIN_NODE
             why = "takes no new traffic" if draining else "takes traffic again"
-            found.append(_node(kind, after, node, why, additive=not draining))
-    found += [_node(ChangeKind.REMOVE_NODE, after, node, "replaced") for g, node in sorted(old.items()) if g not in new]
+            found.append(_node(kind, after, node, why, additive=not draining or (after.id, generation) in dead))
+    found += [_removed(after, node, "replaced", dead) for g, node in sorted(old.items()) if g not in new]
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ecm.model.observed import Health, InstanceState, Observed
-from ecm.model.plan import Node, NodeState, Slot, TierPlan
+from ecm.model.plan import Node, NodeState, Plan, Slot, TierPlan
 from ecm.model.policy import Limits
 from ecm.model.sizing import Placement
 
@@ -45,6 +45,16 @@ class Standing:
         if seen is None or seen.health is not Health.UNHEALTHY or seen.unhealthy_since is None:
             return False
         return self.as_of - seen.unhealthy_since >= timedelta(minutes=self.limits.unhealthy_after_min)
+
+    def dead(self, plan: Plan | None) -> frozenset[tuple[str, int]]:
+        """Return slot and generation of the nodes of `plan` that carry no traffic: they are gone, or are failing."""
+        slots = (slot for tier in (plan.desired.tiers if plan else ()) for slot in tier.slots)
+        return frozenset(
+            (slot.id, node.generation)
+            for slot in slots
+            for node in slot.nodes
+            if self.gone(slot, node) or self.failing(slot, node)
+        )
 
     def healthy(self, slot: Slot, node: Node) -> bool:
         """Return whether the node was observed healthy."""

@@ -44,7 +44,7 @@ def worst(classes: Iterable[ChangeClass]) -> ChangeClass | None:
 
 def _of(change: Change, plan: Plan, previous: Plan | None) -> ChangeClass:
     if change.kind is not ChangeKind.CONFIGURE:
-        return _OF_KIND[change.kind]
+        return ChangeClass.ADDITIVE if change.additive else _OF_KIND[change.kind]
     if change.subject == "network":
         return ChangeClass.ADDITIVE if _network_grows(plan, previous) else ChangeClass.DISRUPTIVE
     return ChangeClass.COSMETIC if change.additive else ChangeClass.DISRUPTIVE

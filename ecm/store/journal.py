@@ -26,6 +26,8 @@ class EntryKind(StrEnum):
     VERIFIED = "verified"
     RECONCILED = "reconciled"
     """A scheduled run, with its outcome."""
+    MENDED = "mended"
+    """The journal's end was torn and was set aside."""
 
 
 class Entry(Frozen):
@@ -68,21 +70,43 @@ class Journal:
                 why=_one_line(why),
                 previous=digest_bytes(lines[-1]) if lines else START,
             )
-            grown = data + canonical(entry) + b"\n"
+            end = b"" if not data or data.endswith(b"\n") else b"\n"
+            grown = data + end + canonical(entry) + b"\n"
             if self._objects.replace(self._key, grown, held[1]) if held else self._objects.create(self._key, grown):
                 return entry
         raise StoreError(f"journal {self._key}: others write to it all the time; try again")
+
+    def set_torn_aside(self) -> str | None:
+        """Keep a torn end under a key of its own and return that key; None when the journal is whole.
+
+        Torn is an end without any entry in it, such as half a line. StoreError when entries were edited, removed or put
+        in: that is for a person to look at.
+        """
+        held = self._objects.get(self._key)
+        lines = held[0].splitlines(keepends=True) if held else []
+        sound = next((number for number, line in enumerate(lines) if _parsed(line) is None), len(lines))
+        if held is None or sound == len(lines):
+            return None
+        whole, torn = b"".join(lines[:sound]), b"".join(lines[sound:])
+        if any(_parsed(line) for line in lines[sound:]):
+            raise StoreError(f"journal {self._key}: line {sound + 1} is not an entry; restore it from a copy")
+        self._read(whole)
+        key = f"{self._key}.torn-{digest_bytes(torn).removeprefix('sha256:')[:12]}"
+        self._objects.create(key, torn)
+        if not self._objects.replace(self._key, whole, held[1]):
+            raise StoreError(f"journal {self._key}: another run writes to it just now; try again when it is done")
+        return key
 
     def _read(self, data: bytes) -> tuple[Entry, ...]:
         entries: list[Entry] = []
         previous = START
         for number, line in enumerate(data.splitlines(), start=1):
-            try:
-                entry = Entry.model_validate_json(line)
-            except ValidationError:
+            entry = _parsed(line)
+            if entry is None:
                 raise StoreError(
-                    f"journal {self._key}: line {number} is not an entry; restore it from a copy"
-                ) from None
+                    f"journal {self._key}: line {number} is not an entry; ecm reconcile sets a torn end aside, "
+                    "anything else has to be restored from a copy"
+                )
             if entry.previous != previous or entry.number != number or canonical(entry) != line:
                 raise StoreError(
                     f"journal {self._key}: line {number} does not follow the line before it: the journal was edited; "
@@ -91,6 +115,13 @@ class Journal:
             previous = digest_bytes(line)
             entries.append(entry)
         return tuple(entries)
+
+
+def _parsed(line: bytes) -> Entry | None:
+    try:
+        return Entry.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 def _one_line(text: str) -> str:

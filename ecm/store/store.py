@@ -114,6 +114,14 @@ class Store:
         """Return the journal, oldest first; StoreError when it was edited."""
         return self._journal.entries()
 
+    def mend_journal(self, *, at: UtcTime, who: str) -> bool:
+        """Set a torn end of the journal aside, write that down, and return whether there was one."""
+        kept = self._journal.set_torn_aside()
+        if kept is None:
+            return False
+        self.record(EntryKind.MENDED, at=at, plan=None, who=who, why=f"the end was no entry and is kept as {kept}")
+        return True
+
     def approval(self, digest: str) -> Entry | None:
         """Return the last approval of the plan called `digest`, or None."""
         found = [e for e in self.journal() if e.kind is EntryKind.APPROVED and e.plan == digest]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import grpc
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.standin.conftest import Plugin, Site, instance, interface
 from tests.standin.test_refusals import refused, targets
@@ -55,6 +57,54 @@ class TestFile:
         file = FaultFile(tmp_path / "f")
         assert [file.failing("RunInstances") is not None for _ in range(5)] == [False, True, True, False, False]
         assert file.failing("CreateVpc") is None
+
+
+class TestFlaky:
+    def test_a_share_of_the_calls_fails_the_same_ones_each_time(self, tmp_path: Path) -> None:
+        write(tmp_path / "f", {"flaky": {"permille": 200, "seed": 3}})
+        drawn = [FaultFile(tmp_path / "f") for _ in range(2)]
+        first, second = ([file.flaking() for _ in range(2000)] for file in drawn)
+        assert first == second
+        assert set(first) == {None, "throttle", "error", "drop"}
+        assert 320 < sum(how is not None for how in first) < 480
+        write(tmp_path / "f", {"flaky": {"permille": 200, "seed": 4}})
+        assert [drawn[0].flaking() for _ in range(2000)] != first
+
+    def test_a_way_to_fail_that_is_not_known_is_named(self) -> None:
+        with pytest.raises(FaultError, match="one of throttle, error, drop, mixed"):
+            parse('{"flaky": {"how": "slow"}}')
+
+    @pytest.mark.parametrize(("how", "said"), [("throttle", "RequestLimitExceeded"), ("error", "InternalError")])
+    def test_every_kind_of_call_fails_so(self, aws: EmbeddedAws, how: str, said: str) -> None:
+        aws.faults({"flaky": {"permille": 1000, "how": how}})
+        try:
+            for service, call in (("ec2", "describe_vpcs"), ("elbv2", "describe_load_balancers")):
+                with pytest.raises(ClientError, match=said):
+                    getattr(once(aws, service), call)()
+            with pytest.raises(ClientError):
+                once(aws, "s3").list_buckets()
+        finally:
+            aws.faults()
+
+    def test_a_call_may_get_no_answer(self, aws: EmbeddedAws) -> None:
+        aws.faults({"flaky": {"permille": 1000, "how": "drop"}})
+        try:
+            with pytest.raises(ConnectionClosedError):
+                once(aws, "ec2").describe_vpcs()
+        finally:
+            aws.faults()
+
+
+def once(aws: EmbeddedAws, service: str) -> Any:
+    """A client that does not try again."""
+    return boto3.client(
+        service,
+        region_name="us-east-1",
+        endpoint_url=aws.endpoint,
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        config=Config(retries={"mode": "standard", "total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
 
 
 class TestCapacity:

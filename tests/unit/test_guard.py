@@ -144,3 +144,17 @@ def test_where_limits_ask_for_it_every_change_is_reviewed() -> None:
     verdict = guard.check(DRAFT, load(ROOT, "prod").limits)
     assert verdict.decision is Decision.REVIEW
     assert verdict.reasons[0] == "limits.yaml asks for approval of every change"
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.DRAIN_NODE, ChangeKind.REMOVE_NODE, ChangeKind.REPLACE_NODE])
+def test_draining_goes_by_itself_only_where_the_limits_say_so(kind: ChangeKind) -> None:
+    draft = replace(DRAFT, changes=(a_change(kind, additive=False),))
+    approval = LIMITS.approval.model_copy(update={"draining_automatic": True})
+    assert guard.check(draft, LIMITS).decision is Decision.REVIEW
+    assert guard.check(draft, LIMITS.model_copy(update={"approval": approval})).decision is Decision.AUTOMATIC
+
+
+def test_what_is_disruptive_never_goes_by_itself() -> None:
+    draft = replace(DRAFT, changes=(a_change(ChangeKind.MOVE_APPLICATION, additive=False),))
+    approval = LIMITS.approval.model_copy(update={"draining_automatic": True})
+    assert guard.check(draft, LIMITS.model_copy(update={"approval": approval})).decision is Decision.REVIEW

@@ -72,6 +72,43 @@ def test_names_of_plans(store: Store) -> None:
             store.find_plan(wrong)
 
 
+@pytest.mark.parametrize("tail", [b'{"at":"2026', b"\0\xff\n\n{}\n", b"{}"])
+def test_a_torn_end_of_the_journal_is_set_aside_and_kept(store: Store, tmp_path: Path, tail: bytes) -> None:
+    first = store.record(EntryKind.PLANNED, at=NOW, plan=None, who="ana")
+    path = tmp_path / ".ecm/store/dev/journal.jsonl"
+    path.write_bytes(path.read_bytes() + tail)
+    with pytest.raises(StoreError, match="line 2 is not an entry; ecm reconcile"):
+        store.journal()
+    assert store.mend_journal(at=NOW, who="bo")
+    mended = store.journal()
+    assert (mended[0], mended[1].kind, len(mended)) == (first, EntryKind.MENDED, 2)
+    [kept] = [p for p in path.parent.iterdir() if ".torn-" in p.name]
+    assert kept.name in mended[1].why
+    assert kept.read_bytes() == tail
+    assert not store.mend_journal(at=NOW, who="bo")
+
+
+def test_a_journal_edited_in_the_middle_is_not_mended(store: Store, tmp_path: Path) -> None:
+    for kind in (EntryKind.PLANNED, EntryKind.APPROVED, EntryKind.ATTEMPTED):
+        store.record(kind, at=NOW, plan=None, who="ana")
+    path = tmp_path / ".ecm/store/dev/journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"garbage\n" + lines[2])
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="line 2"):
+        store.mend_journal(at=NOW, who="bo")
+    assert path.read_bytes() == before
+
+
+def test_an_end_without_its_line_feed_is_whole(store: Store, tmp_path: Path) -> None:
+    store.record(EntryKind.PLANNED, at=NOW, plan=None, who="ana")
+    path = tmp_path / ".ecm/store/dev/journal.jsonl"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert not store.mend_journal(at=NOW, who="bo")
+    store.record(EntryKind.APPROVED, at=NOW, plan=None, who="ana")
+    assert [e.kind for e in store.journal()] == [EntryKind.PLANNED, EntryKind.APPROVED]
+
+
 def test_the_journal_is_a_chain(store: Store, tmp_path: Path) -> None:
     digest = a_plan().digest
     store.record(EntryKind.PLANNED, at=NOW, plan=digest, who="ana")

@@ -7,10 +7,12 @@
   "unhealthy": [{"instance": "i-0123456789abcdef0"}, {"tags": {"ecm:slot": "edge/us-east-1a/0"}}],
   "images": {"ami-0123456789abcdef0": "arm64"},
   "fail": [{"action": "CreateListener", "code": "InternalError", "times": 1, "skip": 0}],
+  "flaky": {"permille": 200, "seed": 1, "how": "mixed"},
   "delay_ms": {"RunInstances": 50},
   "hold_ms": {"CreateNetworkInterface": 5000}
 }
 ```
+`flaky` lets a share of all calls fail before they do anything: throttled, with an error 500, or without an answer.
 `delay_ms` is waited before an action, `hold_ms` between the deed and its answer. `*` stands for any shape, zone or
 instance. The file may change while the server runs; it is read when it is newer.
 Test double, not AWS.
@@ -18,6 +20,7 @@ Test double, not AWS.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -62,6 +65,22 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Flaky:
+    """A share of all calls that fails: which ones hangs on the seed and on how many came before."""
+
+    permille: int = 0
+    seed: int = 0
+    how: str = "mixed"
+
+    def of(self, number: int) -> str | None:
+        """Return how the call of that number fails, `throttle`, `error` or `drop`; None: it does not."""
+        drawn = int.from_bytes(hashlib.sha256(f"{self.seed} {number}".encode()).digest()[:8], "big")
+        if drawn % 1000 >= self.permille:
+            return None
+        return HOWS[drawn // 1000 % len(HOWS)] if self.how == MIXED else self.how
+
+
+@dataclass(frozen=True)
 class Faults:
     """Everything that goes wrong."""
 
@@ -71,6 +90,7 @@ class Faults:
     images: Mapping[str, str] | None = None
     """Known images and their architecture; none: every well-formed image id is known."""
     fail: tuple[Fail, ...] = ()
+    flaky: Flaky = Flaky()
     delay_ms: Mapping[str, int] = field(default_factory=dict)
     hold_ms: Mapping[str, int] = field(default_factory=dict)
 
@@ -79,6 +99,7 @@ class Faults:
         return not any(n.shape in (ANY, shape) and n.zone in (ANY, zone) for n in self.no_capacity)
 
 
+HOWS, MIXED = ("throttle", "error", "drop"), "mixed"
 _QUOTAS = ("vcpus", "addresses", "interfaces")
 
 
@@ -110,12 +131,19 @@ def parse(text: str) -> Faults:
     quotas = document.get("quotas", {})
     if not quotas.keys() <= set(_QUOTAS):
         raise FaultError(f"quotas: {sorted(quotas)} has an unknown name; names are {', '.join(_QUOTAS)}")
+    try:
+        flaky = Flaky(**document.get("flaky", {}))
+    except TypeError as error:
+        raise FaultError(f"flaky: {error}; fields are {', '.join(f.name for f in fields(Flaky))}") from None
+    if flaky.how not in (*HOWS, MIXED):
+        raise FaultError(f"flaky: how is {flaky.how!r}; it is one of {', '.join((*HOWS, MIXED))}")
     return Faults(
         no_capacity=_rows(document, "no_capacity", NoCapacity),
         quotas=quotas,
         unhealthy=_rows(document, "unhealthy", Unhealthy),
         images=document.get("images"),
         fail=_rows(document, "fail", Fail),
+        flaky=flaky,
         delay_ms=document.get("delay_ms", {}),
         hold_ms=document.get("hold_ms", {}),
     )
@@ -129,6 +157,7 @@ class FaultFile:
         self._stamp: tuple[int, int] | None = None
         self._faults = Faults()
         self._calls: dict[Fail, int] = {}
+        self._number = 0
 
     @property
     def now(self) -> Faults:
@@ -143,8 +172,14 @@ class FaultFile:
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
             self._faults = parse(self._path.read_text())
-            self._stamp, self._calls = stamp, {}
+            self._stamp, self._calls, self._number = stamp, {}, 0
         return self._faults
+
+    def flaking(self) -> str | None:
+        """Return how this call fails by the share of flaky ones, counting it; see `Flaky.of`."""
+        flaky = self.now.flaky
+        self._number += 1
+        return flaky.of(self._number) if flaky.permille else None
 
     def failing(self, action: str) -> Fail | None:
         """Return the fault that this call of `action` runs into, counting the call."""

@@ -22,7 +22,9 @@ Observed = dict[str, Any]
 Client = Any
 """A boto3 client, or what one of its calls answers: boto3 makes both at run time."""
 
-_CLIENT = Config(max_pool_connections=64, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
+_CLIENT = Config(
+    max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 10}, s3={"addressing_style": "path"}
+)
 
 
 def make_client(service: str, region: str, **options: str) -> Client:

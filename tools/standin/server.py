@@ -11,6 +11,7 @@ import io
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -34,6 +35,12 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from tools.standin.faults import Fail, FaultError, FaultFile
 from tools.standin.refusals import install
+
+_FLAKING = {
+    "throttle": Fail(action="*", code="RequestLimitExceeded", message="Request limit exceeded.", status=503),
+    "error": Fail(action="*", code="InternalError", message="An internal error has occurred", status=500),
+    "drop": Fail(action="*", code="NobodyReadsThis", status=500),
+}
 
 
 class _Handler(MotoRequestHandler):
@@ -89,11 +96,19 @@ class Application:
                 self._wait(action)
                 held_ms = self._faults.now.hold_ms.get(action, 0)
                 failing = self._faults.failing(action) if action else None
+                flaking = self._faults.flaking()
+                if flaking == "drop":
+                    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                failing = failing or _FLAKING.get(flaking or "")
             except FaultError as error:
                 failing = Fail(action="", code="InternalError", message=f"fault file: {error}", status=500)
             if failing is not None:
                 body = _error(failing.code, failing.message)
-                headers = [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))]
+                headers = [
+                    ("Content-Type", "text/xml"),
+                    ("Content-Length", str(len(body))),
+                    ("x-amzn-ErrorType", failing.code),
+                ]
                 start_response(f"{failing.status} Fault", headers)
                 return held_ms, [body]
             return held_ms, self._moto(environ, start_response)
