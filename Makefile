@@ -54,6 +54,7 @@ bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.events --quick
 	@$(BIN)/python -m benchmarks.cold_start --quick
 	@$(BIN)/python -m benchmarks.level_shift --quick
+	@$(BIN)/python -m benchmarks.reconcile_days --quick
 
 # A failure only warns: whatever needs no Pulumi works without it, and what needs it says so.
 toolchain: $(STAMPS)/project

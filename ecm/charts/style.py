@@ -114,7 +114,7 @@ def number(when: datetime) -> float:
 def date_axis(axes: Axes, *, most: int = 10) -> None:
     """Show the x axis as UTC times with at most `most` marks, dates where the day changes."""
     axes.xaxis_date()
-    locator = AutoDateLocator(minticks=min(4, most - 2), maxticks=most)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=min(4, most // 2), maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_xlabel("times in UTC", loc="left", fontsize=8)

@@ -82,7 +82,7 @@ def _panel(axes: Axes, panel: Panel, *, narrow: bool) -> None:
     room = max(0.6, 1 - _LINE_SHARE * (lines + 1)) if lines else 0.94
     axes.set_ylim(0, _top(panel) / room)
     axes.set_ylabel("Mbit/s")
-    date_axis(axes, most=5 if narrow else 10)
+    date_axis(axes, most=6 if narrow else 10)
     axes.set_xlabel(
         "\n".join(("times in UTC", *(clean(note) for note in panel.notes[:_NOTES]))), loc="left", fontsize=8
     )
