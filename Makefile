@@ -35,6 +35,7 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.plan_scale
 	@$(BIN)/python -m benchmarks.pulumi_overhead
 	@$(BIN)/python -m benchmarks.reconcile_noop
+	@$(BIN)/python -m benchmarks.reconcile_days --twice
 	@$(BIN)/python -m benchmarks.provisioning
 	@$(BIN)/python -m benchmarks.provisioning --sixty-days
 	@$(BIN)/python -m benchmarks.assignment
