@@ -71,7 +71,7 @@ class S3Objects:
                     Bucket=self._bucket,
                     Key=self._prefix + key,
                     Body=data,
-                    ContentType="application/json",
+                    ContentType="application/json" if key.endswith(".json") else "application/octet-stream",
                     ChecksumAlgorithm="SHA256",
                     **condition,
                 )

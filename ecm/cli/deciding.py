@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ecm import intent, telemetry
-from ecm.cli.paths import telemetry_path
+from ecm.cli.histories import telemetry_source
 from ecm.cli.session import Session
 from ecm.cli.standing import Standing, observed
 from ecm.forecast import Predictor
@@ -37,7 +37,7 @@ def read_inputs(session: Session, given: Path | None) -> Inputs:
             f"policies/limits.yaml asks for forecast.lstm, but {' and '.join(absent)} are not installed: the other "
             "models forecast without it\n    pip install 'endpoint-chain-manager[lstm]', or set it to false"
         )
-    return Inputs(wanted, telemetry.read(telemetry_path(session, given), fleet=wanted.fleet))
+    return Inputs(wanted, telemetry.read(telemetry_source(session, given, wanted.fleet), fleet=wanted.fleet))
 
 
 def predictor(inputs: Inputs, store: Store) -> Predictor:

@@ -17,6 +17,7 @@ from ecm.cli.commands import (
     apply,
     backtest,
     check,
+    collect,
     decide,
     demo,
     image,
@@ -56,7 +57,22 @@ app = typer.Typer(
     12 refused by guard, 13 stale inputs, 14 frozen, 64 wrong usage.
     """,
 )
-for _module in (decide, review, apply, check, reconcile, load, backtest, schema, image, agent, lab, demo, adopt):
+for _module in (
+    decide,
+    review,
+    apply,
+    check,
+    reconcile,
+    load,
+    collect,
+    backtest,
+    schema,
+    image,
+    agent,
+    lab,
+    demo,
+    adopt,
+):
     _module.register(app)
 
 

@@ -19,7 +19,7 @@ def telemetry_path(session: Session, given: Path | None) -> Path:
     if found is None:
         raise CommandError(
             f"no telemetry: {candidates[1]} does not exist\n"
-            "    Give --telemetry FILE, or make the file with: ecm telemetry import",
+            "    Give --telemetry FILE, collect it with: ecm collect; or make the file with: ecm telemetry import",
             topic=Topic.STALE_TELEMETRY,
         )
     return found

@@ -17,7 +17,7 @@ from rich.console import Console
 from ecm.cli.edges import MACHINE, Edges
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.settings import StackSettings, read_settings
-from ecm.store import Store, open_store
+from ecm.store import Store, open_objects, open_store
 from ecm.store.objects import Objects
 
 _PIPE_WIDTH = 160
@@ -73,6 +73,10 @@ class Session:
         """Return the stack's store."""
         settings = self.settings
         return open_store(settings.store, stack=settings.stack, root=self.root, s3=self._s3)
+
+    def objects(self) -> Objects:
+        """Return what the store, and the history beside it, lie in."""
+        return open_objects(self.settings.store, root=self.root, s3=self._s3)
 
     def _s3(self, bucket: str, prefix: str) -> Objects:
         from ecm.aws import S3Objects, client_config, open_session  # noqa: PLC0415 - boto3 only where the store is there

@@ -1,9 +1,11 @@
 """Measured load: read from files, examined, never silently repaired."""
 
+from ecm.telemetry.demand import demand_table
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.freshness import age_min, days
 from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
-from ecm.telemetry.reading import inspect, read
+from ecm.telemetry.reading import inspect, points, read
+from ecm.telemetry.rows import Source, Table
 from ecm.telemetry.synthetic import generate
 from ecm.telemetry.trace import PlainTrace, read_trace
 
@@ -11,12 +13,16 @@ __all__ = [
     "Imported",
     "PlainImport",
     "PlainTrace",
+    "Source",
+    "Table",
     "TelemetryError",
     "age_min",
     "days",
+    "demand_table",
     "generate",
     "import_plain",
     "inspect",
+    "points",
     "read",
     "read_trace",
     "write_table",

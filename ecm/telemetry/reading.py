@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from ecm.model.demand import DemandHistory, Severity, TelemetryFinding
 from ecm.model.fleet import Application, Fleet, next_by_id
+from ecm.model.points import Points, SeriesKey
 from ecm.telemetry.errors import TelemetryError
-from ecm.telemetry.rows import Rows, read_rows
+from ecm.telemetry.rows import Rows, Source, called, read_rows
 from ecm.telemetry.series import Series, Values, examined, minute_time, regular
 from ecm.telemetry.stamps import Stamps, place
 
@@ -24,8 +25,8 @@ class _Times(NamedTuple):
     findings: tuple[TelemetryFinding, ...]
 
 
-def read(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> DemandHistory:
-    """Return the load of every application of `fleet` from the file or folder `path`.
+def read(source: Source, *, fleet: Fleet, time_zone: str | None = None) -> DemandHistory:
+    """Return the load of every application of `fleet` from a file, a folder or a table.
 
     Times without an offset are read in `time_zone`, else in the time zone that the fleet file states for the VPN; where
     neither says, they are refused. An application without any row is a row of NaN and a finding. The result is the same
@@ -33,8 +34,8 @@ def read(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> DemandHis
     """
     if time_zone is not None and time_zone not in available_timezones():
         remedy = "use an IANA name such as Europe/Berlin"
-        raise TelemetryError("unknown time zone", file=str(path), value=time_zone, remedy=remedy)
-    rows = read_rows(path, fleet)
+        raise TelemetryError("unknown time zone", file=called(source), value=time_zone, remedy=remedy)
+    rows = read_rows(source, fleet)
     applications = sorted(fleet.applications, key=lambda a: a.id)
     found: list[TelemetryFinding] = []
     series: list[Series] = []
@@ -53,17 +54,17 @@ def read(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> DemandHis
         series.append(examined(regular(name, times.stamps[known], rows.mbps[mine][known], (rows, mine[known]))))
     if not series:
         remedy = "write times with an offset (Z for UTC)"
-        raise TelemetryError("no row has a time that its clock ever showed", file=str(path), remedy=remedy)
+        raise TelemetryError("no row has a time that its clock ever showed", file=called(source), remedy=remedy)
     return _combined(series, tuple(applications), found)
 
 
-def inspect(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> tuple[TelemetryFinding, ...]:
+def inspect(source: Source, *, fleet: Fleet, time_zone: str | None = None) -> tuple[TelemetryFinding, ...]:
     """Return all findings of `read` and those that concern the files alone: rows that are not in time order.
 
     Row order is no property of the demand, so it is not in the history: that stays the same in any order.
     """
-    history = read(path, fleet=fleet, time_zone=time_zone)
-    rows = read_rows(path, fleet)
+    history = read(source, fleet=fleet, time_zone=time_zone)
+    rows = read_rows(source, fleet)
     found = list(history.findings)
     for index, (application, vpn) in enumerate(zip(history.applications, history.vpns, strict=True)):
         mine = np.flatnonzero(rows.application == index)
@@ -82,6 +83,19 @@ def inspect(path: Path, *, fleet: Fleet, time_zone: str | None = None) -> tuple[
                 )
             )
     return _ordered(found)
+
+
+def points(source: Source, *, fleet: Fleet, time_zone: str | None = None) -> Points:
+    """Return the rows of `source` as points of one series for each application, times in UTC; errors as `read`."""
+    rows = read_rows(source, fleet)
+    applications = sorted(fleet.applications, key=lambda a: a.id)
+    stamps = rows.stamps.copy()
+    for index, application in enumerate(applications):
+        mine = np.flatnonzero(rows.application == index)
+        stamps[mine] = _utc(rows, mine, (application, fleet), time_zone).stamps
+    series = tuple(SeriesKey(vpn=a.vpn, application=a.id) for a in applications)
+    made = Points(series, rows.application.astype(np.int32), stamps, rows.mbps, rows.saturated)
+    return made.chosen(~np.isnat(stamps))
 
 
 def _absent(application: Application) -> TelemetryFinding:

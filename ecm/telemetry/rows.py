@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ecm.model.fleet import Fleet
+from ecm.model.points import MANIFEST
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.stamps import Flags, Stamps, parse
 
@@ -41,15 +43,25 @@ class Rows:
         return self.files[self.file[row]], f"row {self.line[row] + 1}"
 
 
-def read_rows(path: Path, fleet: Fleet) -> Rows:
-    """Return the rows of the file `path` or of every CSV and Parquet file below the folder `path`."""
-    files = _files(path)
-    frames = [_frame(file) for file in files]
-    names = tuple(str(file) for file in files)
+class Table(NamedTuple):
+    """Telemetry that is no file: a frame of the columns that a file has, and what messages call it."""
+
+    name: str
+    frame: pd.DataFrame
+
+
+Source = Path | Table
+
+
+def read_rows(source: Source, fleet: Fleet) -> Rows:
+    """Return the rows of a table, of a file, or of every CSV and Parquet file below a folder."""
+    read = [source] if isinstance(source, Table) else [Table(str(p), read_table(p)) for p in _files(source)]
+    frames = [_checked(table) for table in read]
+    names = tuple(table.name for table in read)
     tables = [(frame, name) for frame, name in zip(frames, names, strict=True) if len(frame)]
     if not tables:
         raise TelemetryError(
-            "holds no rows", file=str(path), remedy=f"write one row per interval: {', '.join(REQUIRED)}"
+            "holds no rows", file=called(source), remedy=f"write one row per interval: {', '.join(REQUIRED)}"
         )
     parsed = [parse(frame["timestamp"], file=name) for frame, name in tables]
     for frame, name in tables:
@@ -68,8 +80,20 @@ def read_rows(path: Path, fleet: Fleet) -> Rows:
     )
 
 
+def called(source: Source) -> str:
+    """Return what messages call `source`."""
+    return source.name if isinstance(source, Table) else str(source)
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
+        kept = next(path.rglob(MANIFEST), None)
+        if kept is not None:
+            raise TelemetryError(
+                "holds a history, whose parts are no telemetry one by one",
+                file=str(path),
+                remedy=f"name the folder {kept.parent} itself, or leave --telemetry out",
+            )
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if not found:
             raise TelemetryError("no .csv or .parquet file in this folder", file=str(path), remedy="put telemetry here")
@@ -100,14 +124,14 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def _frame(path: Path) -> pd.DataFrame:
-    frame = read_table(path)
+def _checked(table: Table) -> pd.DataFrame:
+    path, frame = table
     columns = [str(c) for c in frame.columns]
     for column in REQUIRED:
         if column not in columns:
             raise TelemetryError(
                 f"column {column!r} is missing",
-                file=str(path),
+                file=path,
                 where="header",
                 value=",".join(columns),
                 remedy=f"the columns are {', '.join(REQUIRED)}, optional {', '.join(OPTIONAL)}; "
@@ -117,14 +141,14 @@ def _frame(path: Path) -> pd.DataFrame:
         if column not in REQUIRED + OPTIONAL:
             raise TelemetryError(
                 "unknown column",
-                file=str(path),
+                file=path,
                 where="header",
                 value=column,
                 remedy=f"rename or drop it; known are {', '.join(REQUIRED + OPTIONAL)}",
             )
     if len(set(columns)) != len(columns):
         raise TelemetryError(
-            "a column stands twice", file=str(path), where="header", value=",".join(columns), remedy="drop one"
+            "a column stands twice", file=path, where="header", value=",".join(columns), remedy="drop one"
         )
     return frame
 

@@ -17,7 +17,6 @@ from ecm.charts.panel import Panel, outlook_panels, panels, vpn_panels
 from ecm.cli.bands import chart
 from ecm.cli.commands.decide import Telemetry, parse_time
 from ecm.cli.exits import Code, CommandError
-from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.cli.tables import telemetry_table
 from ecm.model.demand import DemandHistory, Forecast, Severity
@@ -241,14 +240,17 @@ def import_file(  # noqa: PLR0913 - one option for each thing that must be state
 
 def check(
     ctx: typer.Context,
-    path: Annotated[Path | None, typer.Argument(help="File or folder; else .ecm/telemetry/<stack>.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="File or folder; else what `ecm collect` keeps, or .ecm/telemetry/<stack>.")
+    ] = None,
 ) -> None:
     """Examine telemetry: gaps, duplicates, resets, negative and absurd values, time zones. Repairs nothing."""
     session: Session = ctx.obj
     from ecm import intent, telemetry  # noqa: PLC0415 - loads pandas
+    from ecm.cli.histories import telemetry_source  # noqa: PLC0415 - loads pandas
 
     fleet = intent.load(session.root, session.stack).fleet
-    found = telemetry.inspect(telemetry_path(session, path), fleet=fleet)
+    found = telemetry.inspect(telemetry_source(session, path, fleet), fleet=fleet)
     if session.as_json:
         session.emit([f.model_dump(mode="json") for f in found])
     elif found:
