@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ecm import intent, telemetry
 from ecm.cli.histories import stack_history
-from ecm.cli.session import Session, now
+from ecm.cli.session import Session
 from ecm.model.base import Frozen, Text, UtcTime
 from ecm.store.history import Compacted, History, Retention
 
@@ -64,7 +64,7 @@ def collect_files(session: Session, paths: tuple[Path, ...], keep: Retention) ->
 def finished(session: Session, history: History, keep: Retention, taken: tuple[Taken, ...]) -> Collected:
     """Compact the history and return what the run did."""
     with _progress(session.err, "days compacted", None) as bar:
-        compacted: Compacted = history.compact(now(), keep, bar)
+        compacted: Compacted = history.compact(session.now(), keep, bar)
     manifest = history.manifest()
     parts = manifest.parts()
     return Collected(
