@@ -35,7 +35,7 @@ class Asked:
 
 def fleet_text(asked: Asked, existing: Existing, interfaces: tuple[Interface, ...]) -> str:
     """Return the text of the fleet file; AdoptError where something that it needs cannot be known or is not free."""
-    clients = {vpn: _client_cidr(asked, one, len(interfaces)) for vpn, one in _named(interfaces)}
+    clients = {vpn: _client_cidr(asked, one, len(interfaces)) for vpn, one in named(interfaces)}
     network = network_of(asked, existing, tuple(clients.values()))
     zones = sorted({s.zone for s in existing.adopted.subnets})
     if not zones:
@@ -51,14 +51,14 @@ def fleet_text(asked: Asked, existing: Existing, interfaces: tuple[Interface, ..
         "network:",
         *_network(network, existing),
         "vpns:",
-        *(line for vpn, one in _named(interfaces) for line in _vpn(vpn, one, clients[vpn], asked)),
+        *(line for vpn, one in named(interfaces) for line in _vpn(vpn, one, clients[vpn], asked)),
         "applications:",
-        *(line for vpn, _ in _named(interfaces) for line in _application(vpn, asked)),
+        *(line for vpn, _ in named(interfaces) for line in _application(vpn, asked)),
         "tiers:",
         "  # CHECK: one tier that forwards by itself; add transit and egress tiers where traffic leaves elsewhere.",
-        *(f"  - {{id: {vpn}-in, role: ingress, image: {asked.image}}}" for vpn, _ in _named(interfaces)),
+        *(f"  - {{id: {vpn}-in, role: ingress, image: {asked.image}}}" for vpn, _ in named(interfaces)),
         "chains:",
-        *(f"  - {{id: {vpn}-direct, vpn: {vpn}, tiers: [{vpn}-in]}}" for vpn, _ in _named(interfaces)),
+        *(f"  - {{id: {vpn}-direct, vpn: {vpn}, tiers: [{vpn}-in]}}" for vpn, _ in named(interfaces)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -81,7 +81,7 @@ def network_of(asked: Asked, existing: Existing, clients: tuple[IPv4Network, ...
     )
 
 
-def _named(interfaces: tuple[Interface, ...]) -> list[tuple[str, Interface]]:
+def named(interfaces: tuple[Interface, ...]) -> list[tuple[str, Interface]]:
     """Return each interface with the id of its VPN, from its name; AdoptError where two would be the same."""
     named: dict[str, Interface] = {}
     for one in interfaces:

@@ -30,7 +30,7 @@ def read_existing(region: str, vpc_id: str) -> Existing:
         groups = _all(client, "describe_security_groups", "SecurityGroups", "vpc-id", vpc_id)
         adopted = Adopted(
             vpc=_vpc(client, vpc),
-            subnets=tuple(_subnet(s) for s in subnets if _ZONE.fullmatch(s["AvailabilityZone"])),
+            subnets=tuple(_subnet(s) for s in subnets if _fits(s)),
             route_tables=tuple(t["RouteTableId"] for t in tables),
             security_groups=tuple(
                 AdoptedGroup(id=g["GroupId"], name=g["GroupName"], description=g["Description"])
@@ -90,6 +90,10 @@ def _vpc(client: EC2Client, vpc: Found) -> AdoptedVpc:
     )
 
 
+def _fits(subnet: Found) -> bool:
+    return bool(_ZONE.fullmatch(subnet["AvailabilityZone"]) and subnet.get("CidrBlock"))
+
+
 def _subnet(subnet: Found) -> AdoptedSubnet:
     return AdoptedSubnet(
         id=subnet["SubnetId"],
@@ -102,8 +106,8 @@ def _subnet(subnet: Found) -> AdoptedSubnet:
 def _left(client: EC2Client, vpc_id: str, subnets: list[Found], tables: list[Found]) -> Iterator[str]:
     """Say what of the VPC stays outside of the stack."""
     for subnet in subnets:
-        if not _ZONE.fullmatch(subnet["AvailabilityZone"]):
-            yield f"{subnet['SubnetId']}: in {subnet['AvailabilityZone']}, which is no availability zone"
+        if not _fits(subnet):
+            yield f"{subnet['SubnetId']} in {subnet['AvailabilityZone']}: no availability zone, or IPv6 only"
     instances = [
         i["InstanceId"]
         for r in _reservations(client, vpc_id)

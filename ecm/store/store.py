@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ecm.model.base import Digest, Frozen, UtcTime, canonical, digest_bytes
+from ecm.model.base import Digest, Frozen, UtcTime, canonical, canonical_json, digest_bytes
 from ecm.model.fleet import Vpn
 from ecm.model.observed import Observed, Unavailable
 from ecm.model.plan import Plan
@@ -103,6 +103,11 @@ class Store:
         keys = [k for k in self._objects.keys(f"{self.stack}/clients/{vpn.id}/") if k.endswith(".json")]
         held = ((key, self._objects.get(key)) for key in keys)
         return merge_shards(vpn, ((key, data[0]) for key, data in held if data is not None))
+
+    def put_clients(self, table: PeerTable, name: str) -> None:
+        """Write the clients of `table` as the shard `clients/<vpn>/<name>.json`, over one of that name."""
+        shard = table.model_dump(mode="json", include={"peers"})
+        self._set_bytes(f"clients/{table.vpn}/{name}.json", canonical_json(shard))
 
     # journal and approvals
 

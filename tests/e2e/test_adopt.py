@@ -13,6 +13,7 @@ from tests.e2e.project import NIGHT, Project, Result, Turn
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 PRIVATE, PRESHARED = "gI6EdUSYvn8ugXOt8QQD6Yc+JyiZxIhp3GInSWRfWGE=", "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+CLIENT = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
 CONFIGURATION = f"""# made by hand
 [Interface]
 Address = 10.8.0.1/24
@@ -21,7 +22,7 @@ PrivateKey = {PRIVATE}
 PostUp = iptables -t nat -A POSTROUTING -s 10.8.0.0/24 -o ens5 -j MASQUERADE
 
 [Peer]
-PublicKey = HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
+PublicKey = {CLIENT}
 PresharedKey = {PRESHARED}
 AllowedIPs = 10.8.0.2/32
 """
@@ -165,17 +166,28 @@ def test_a_difference_is_named(adopted: Adopted, project: Project, made: HandMad
 @pytest.fixture(scope="module")
 def applied(adopted: Adopted, project: Project) -> Turn:
     project.load({"wg0-all": 100})
-    return project.turn(NIGHT)
+    return project.turn(NIGHT, preview=False)
 
 
 def test_the_first_up_takes_over_what_stands_and_adds_its_own(
     applied: Turn, adopted: Adopted, project: Project, made: HandMade
 ) -> None:
-    here = {(s["type"], s["name"]): s["op"] for s in applied.preview["changes"]}
-    assert {op for (_, name), op in here.items() if name in made.ids} == {"import"}
-    assert {op for (_, name), op in here.items() if name.startswith("public-")} == {"create"}
-    assert set(here.values()) == {"import", "create"}
+    assert applied.counts["import"] == len(made.ids) + 1, "and the VPC's main route table"
+    assert set(applied.counts) <= {"import", "create", "same"}
+    assert made.ids <= set(applied.after.named("aws:ec2/subnet:Subnet").values()) | {
+        id_
+        for kind in (
+            "vpc:Vpc",
+            "internetGateway:InternetGateway",
+            "routeTable:RouteTable",
+            "securityGroup:SecurityGroup",
+        )
+        for id_ in applied.after.named(f"aws:ec2/{kind}").values()
+    }
     assert applied.verified == 0
+    [bucket] = applied.after.named("aws:s3/bucket:Bucket").values()
+    body = project.aws.client("s3").get_object(Bucket=bucket, Key="vpns/wg0/peers.json")["Body"].read().decode()
+    assert CLIENT in body, "the client goes on with its key"
     assert project.no_change().ok
     assert kept(adopted.before, described(project.aws.client("ec2"), made.vpc)) == adopted.before
 

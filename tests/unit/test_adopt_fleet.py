@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecm import intent
-from ecm.adopt import AdoptError, Asked, Interface, fleet_text, import_list, parse
+from ecm.adopt import AdoptError, Asked, Interface, fleet_text, import_list, parse, peer_tables
 from ecm.adopt.space import free_part
 from ecm.guardrails.rule import Bounds, Resource
 from ecm.guardrails.tags import RULES
 from ecm.model.adopted import Adopted, AdoptedGroup, AdoptedSubnet, AdoptedVpc, Existing
 from ecm.model.base import canonical
 from ecm.model.fleet import Fleet
+from ecm.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 VPC, GATEWAY, TABLE = "vpc-0123456789abcdef0", "igw-0123456789abcdef0", "rtb-0123456789abcdef0"
@@ -161,3 +162,24 @@ def test_guardrails_do_not_judge_what_is_adopted_and_still_judge_the_rest() -> N
     judged = [list(RULES[0].judge(Resource(type=kind, name="s", urn=urn, props={}), bounds)) for urn in urns]
     assert judged[0] == []
     assert judged[1]
+
+
+def test_clients_keep_their_keys_and_addresses_and_sites_are_none() -> None:
+    text = "[Interface]\n" + "".join(
+        f"[Peer]\nPublicKey = {key}\nAllowedIPs = {allowed}\n"
+        for key, allowed in zip(KEYS, ("10.8.0.2/32", "10.8.0.3, 192.168.0.0/16"), strict=True)
+    )
+    [table] = peer_tables((parse("wg0", text.encode()), parse("wg1", b"[Interface]\n")))
+    assert table.vpn == "wg0"
+    assert [(p.id, p.public_key, str(p.address)) for p in table.peers] == [("c-10-8-0-2", KEYS[0], "10.8.0.2")]
+    with pytest.raises(AdoptError, match="two peers may use"):
+        peer_tables((parse("wg0", text.replace("10.8.0.3, 192.168.0.0/16", "10.8.0.2").encode()),))
+
+
+def test_the_store_takes_the_clients(tmp_path: Path) -> None:
+    store = open_store("store", stack="byhand", root=tmp_path)
+    [table] = peer_tables((an_interface(),))
+    store.put_clients(table, "adopted")
+    store.put_clients(table, "adopted")
+    vpn = loaded(tmp_path, fleet_text(ASKED, existing(), (an_interface(),))).vpns[0]
+    assert store.clients(vpn) == table

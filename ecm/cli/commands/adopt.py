@@ -9,14 +9,18 @@ from typing import Annotated, Final
 import typer
 
 from ecm import files
-from ecm.adopt import Asked, Interface, fleet_text, import_list, parse
+from ecm.adopt import Asked, Interface, fleet_text, import_list, parse, peer_tables
 from ecm.cli.adopting import Proof, Written, prove, stack_config
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.intent import load_policies
 from ecm.model.adopted import Existing
+from ecm.model.rendered import PeerTable
 
 _CHECK_WITH: Final = "--check takes the files that stand, and no other option but --stack"
+
+_SHARD: Final = "adopted"
+"""Name of the store's list of a VPN's clients that came with it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -64,9 +68,12 @@ def adopt(  # noqa: PLR0913, PLR0917 - one option for each thing that may be ask
     if asked.client_cidr is not None and len(interfaces) > 1:
         raise CommandError("--client-cidr is for one --wireguard file", Code.USAGE)
     existing = _existing(region, vpc)
-    written = _made(session, asked, existing, interfaces)
+    written, clients = _made(session, asked, existing, interfaces), peer_tables(interfaces)
     proof = prove(session, written)
-    _conclude(session, proof, () if proof.differences else _write(session, written))
+    _conclude(session, proof, () if proof.differences else _write(session, written, clients))
+    if not proof.differences:
+        for table in clients:
+            session.note(f"{table.vpn}: {len(table.peers)} clients keep their keys and addresses")
     for text in existing.left:
         session.note(f"not adopted: {text}")
 
@@ -137,8 +144,11 @@ def _made(session: Session, asked: Asked, existing: Existing, interfaces: tuple[
     )
 
 
-def _write(session: Session, written: Written) -> tuple[Path, ...]:
-    """Write the files; the fleet file comes last, so that a stack with one is whole."""
+def _write(session: Session, written: Written, clients: tuple[PeerTable, ...]) -> tuple[Path, ...]:
+    """Write clients and files; the fleet file comes last, so that a stack with one is whole."""
+    store = session.store()
+    for table in clients:
+        store.put_clients(table, _SHARD)
     fleet, imports = _paths(session)
     config = session.settings.path
     fleet.parent.mkdir(parents=True, exist_ok=True)
