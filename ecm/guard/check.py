@@ -163,7 +163,8 @@ def _reasons(draft: Draft, limits: Limits) -> Iterator[str]:
     if disruptive and not draft.creates_stack:
         first = disruptive[0]
         yield f"{len(disruptive)} changes are not additive, such as {first.kind.value} of {first.subject}"
-    rise = draft.cost.after - draft.cost.before
+    rise = draft.cost.standing_after - draft.cost.standing_before
     step = limits.approval.automatic_budget_step_usd_per_hour
     if rise > step:
-        yield f"cost rises by {rise / MICRO:.2f} USD/h, more than the automatic step of {step / MICRO:.2f} USD/h"
+        over = f"more than the automatic step of {step / MICRO:.2f} USD/h"
+        yield f"standing charges rise by {rise / MICRO:.2f} USD/h, {over}"

@@ -299,6 +299,11 @@ class CostLine(Frozen):
     before_usd_micro_per_hour: MicroUsd
     after_usd_micro_per_hour: MicroUsd
 
+    @property
+    def standing(self) -> bool:
+        """Whether it is paid for what stands; else for traffic, which follows the load whatever is planned."""
+        return not self.item.startswith("traffic ")
+
 
 class Cost(Frozen):
     """Hourly cost before and after: compute, addresses, load balancers, bandwidth at the P50 load."""
@@ -315,6 +320,16 @@ class Cost(Frozen):
     def after(self) -> int:
         """Micro-USD per hour of this plan."""
         return sum(line.after_usd_micro_per_hour for line in self.lines)
+
+    @property
+    def standing_before(self) -> int:
+        """Micro-USD per hour of the previous plan's nodes, addresses, balancers and endpoints."""
+        return sum(line.before_usd_micro_per_hour for line in self.lines if line.standing)
+
+    @property
+    def standing_after(self) -> int:
+        """Micro-USD per hour of this plan's nodes, addresses, balancers and endpoints."""
+        return sum(line.after_usd_micro_per_hour for line in self.lines if line.standing)
 
 
 class Decision(StrEnum):

@@ -175,7 +175,7 @@ class Approval(Frozen):
     draining_automatic: bool = False
     """So does one that also drains, replaces or removes nodes: sessions move before they go, the load stays held."""
     automatic_budget_step_usd_per_hour: UsdPrice
-    """Above this rise in cost a person decides, additive or not."""
+    """Above this rise of standing charges a person decides, additive or not; traffic follows the load and is out."""
 
 
 class Forecasting(Frozen):

@@ -134,7 +134,8 @@ def _chains(review: Review, rows: int) -> list[str]:
 def _tiers(review: Review, rows: int) -> list[str]:
     header = (
         *("Tier", "Nodes", "By zone", "Carried, Mbit/s", "Planned load", "Held after loss"),
-        *("Without the worst zone", "Without the worst nodes"),
+        *("Without the worst zone", "Without the worst nodes", "Headroom to P50", "P90", "P99"),
+        *("Violated before", "after"),
     )
     cells = [
         (
@@ -146,6 +147,9 @@ def _tiers(review: Review, rows: int) -> list[str]:
             t.usable_mbps,
             f"{t.after_zone_loss_mbps} {_holds(holds=t.zone_loss_survived)}",
             f"{t.after_node_losses_mbps} {_holds(holds=t.node_losses_survived)}",
+            *(percent(h) for h in (t.headroom_p50_pct, t.headroom_p90_pct, t.headroom_p99_pct)),
+            minutes(t.violated_before_s),
+            minutes(t.violated_after_s),
         )
         for t in review.tiers
     ]

@@ -46,7 +46,7 @@ th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; border-bot
 th { border-bottom-width: 2px; vertical-align: bottom }
 code, pre { font: .85rem/1.45 ui-monospace, monospace }
 pre { background: var(--card); padding: .7rem; overflow-x: auto; border: 1px solid var(--line) }
-.verdict pre { background: var(--paper) }
+.verdict pre { background: var(--paper); white-space: pre-wrap }
 figure { margin: .6rem 0; background: #fff; border: 1px solid var(--line); padding: .4rem }
 svg { display: block; width: 100%; height: auto } .phone { display: none }
 details { border-top: 1px solid var(--line); padding: .2rem 0 }
@@ -123,7 +123,8 @@ def _html(lines: Sequence[str]) -> str:
         return ""
     text = str(_READER.render("\n".join(lines)))
     # Raw HTML is off: a tag in the text is one that the reader made.
-    return text.replace("<table>", f"{_SCROLL}<table>").replace("</table>", "</table></div>")
+    text = text.replace("<table>", f"{_SCROLL}<table>").replace("</table>", "</table></div>")
+    return text.replace("<pre>", '<pre tabindex="0">')
 
 
 def _reader() -> MarkdownIt:

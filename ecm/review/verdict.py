@@ -107,8 +107,11 @@ def summary(plan: Plan) -> str:
     if objects:
         parts.append(f"renews {objects} configuration object{'' if objects == 1 else 's'}")
     what = "; ".join(parts) or "changes nothing: it finishes what an earlier apply began"
-    before, after = plan.cost.before, plan.cost.after
-    return f"{what[0].upper()}{what[1:]}. Cost {change_usd(before, after)} USD/h ({share(before, after)})."[:500]
+    cost = plan.cost
+    nodes = change_usd(cost.standing_before, cost.standing_after)
+    traffic = change_usd(cost.before - cost.standing_before, cost.after - cost.standing_after)
+    split = f"{share(cost.before, cost.after)}; what stands {nodes}, traffic at the forecast load {traffic}"
+    return f"{what[0].upper()}{what[1:]}. Cost {change_usd(cost.before, cost.after)} USD/h ({split})."[:500]
 
 
 def _commands(plan: Plan, answer: Answer) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def test_creating_a_stack_has_no_step_limit_but_a_person_decides() -> None:
     ("draft", "reason"),
     [
         (replace(DRAFT, changes=(a_change(ChangeKind.DRAIN_NODE, additive=False),)), "not additive"),
-        (replace(DRAFT, cost=a_cost(1_000_000, 3_000_001)), "cost rises by 2.00 USD/h"),
+        (replace(DRAFT, cost=a_cost(1_000_000, 3_000_001)), "standing charges rise by 2.00 USD/h"),
     ],
 )
 def test_what_takes_away_or_costs_more_than_the_step_is_reviewed(draft: guard.Draft, reason: str) -> None:
@@ -158,3 +158,12 @@ def test_what_is_disruptive_never_goes_by_itself() -> None:
     draft = replace(DRAFT, changes=(a_change(ChangeKind.MOVE_APPLICATION, additive=False),))
     approval = LIMITS.approval.model_copy(update={"draining_automatic": True})
     assert guard.check(draft, LIMITS.model_copy(update={"approval": approval})).decision is Decision.REVIEW
+
+
+def test_traffic_that_follows_the_load_is_no_reason_to_ask_a_person() -> None:
+    line = CostLine(item="traffic entry", before_usd_micro_per_hour=0, after_usd_micro_per_hour=9_000_000)
+    draft = replace(DRAFT, cost=DRAFT.cost.model_copy(update={"lines": (*DRAFT.cost.lines, line)}))
+    assert guard.check(draft, LIMITS).decision is Decision.AUTOMATIC
+    paid = line.model_copy(update={"item": "compute u"})
+    draft = replace(DRAFT, cost=DRAFT.cost.model_copy(update={"lines": (*DRAFT.cost.lines, paid)}))
+    assert "standing charges rise by 9.10 USD/h" in guard.check(draft, LIMITS).reasons[0]

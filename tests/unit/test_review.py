@@ -247,8 +247,31 @@ def test_a_tier_that_does_not_survive_a_zone_is_said_so(created: Plan) -> None:
     weak = created.tiers[0].model_copy(update={"zone_loss_survived": False, "after_zone_loss_mbps": 0})
     plan = created.model_copy(update={"tiers": (weak, *created.tiers[1:])})
     review = build(plan, Context(now=NOW))
-    assert "0 **does not hold**" in cells(markdown(review), weak.tier, 8)
+    assert "0 **does not hold**" in cells(markdown(review), weak.tier, 13)
     assert {c.zone_loss_survived for c in review.chains if weak.tier in c.tiers} == {False}
+
+
+def test_a_tier_has_its_headroom_and_its_violated_minutes_without_and_with_the_change() -> None:
+    _, review = reviewed("scale_out")
+    tier = next(t for t in review.tiers if t.nodes_after > t.nodes_before)
+    shown = cells(markdown(review), tier.tier, 13)[8:]
+    assert shown == [
+        *(f"{h:+d} %" for h in (tier.headroom_p50_pct, tier.headroom_p90_pct, tier.headroom_p99_pct) if h is not None),
+        f"{(tier.violated_before_s or 0) / 60:.1f} min",
+        f"{(tier.violated_after_s or 0) / 60:.1f} min",
+    ]
+    assert len(set(shown)) >= 3
+
+
+def test_the_verdict_tells_what_stands_from_what_the_load_costs() -> None:
+    plan, review = reviewed("scale_out")
+    stands = {line.item: line for line in plan.cost.lines if not line.item.startswith("traffic")}
+    rise = sum(x.after_usd_micro_per_hour - x.before_usd_micro_per_hour for x in stands.values())
+    traffic = plan.cost.after - plan.cost.before - rise
+    assert 0 < rise < traffic
+    assert (
+        f"what stands +{rise / 1e6:.4f}, traffic at the forecast load +{traffic / 1e6:,.2f})" in review.verdict.summary
+    )
 
 
 def test_every_number_has_its_constraint(created: Plan) -> None:

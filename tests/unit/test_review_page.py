@@ -12,7 +12,7 @@ from ecm.charts.tier_bands import figures, tier_panel
 from ecm.cli.reviewing import as_page
 from ecm.model.review import ChangeClass, EngineState, EngineView, Measured, Policies, PolicyRow, Review, StepRow
 from ecm.review import build, page
-from ecm.review.figures import change_usd, percent
+from ecm.review.figures import change_usd, minutes, percent
 from tests.reviews import PREPARED
 
 HOSTILE = '<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://evil/y.png) <img src="//evil/z"> | **b** &lt;'
@@ -59,6 +59,8 @@ def test_the_verdict_comes_first_then_all_that_the_report_says(review: Review) -
         assert percent(chain.headroom_p99_pct) in found.text
     for tier in review.tiers:
         assert len(re.findall(rf"figure of {tier.tier}\b(?!-)", found.text)) == 1
+        assert percent(tier.headroom_p50_pct) in found.text
+        assert minutes(tier.violated_after_s) in found.text
         assert all(choice.text in found.text for choice in (tier.not_less, tier.not_more) if choice)
     for line in review.cost.lines:
         assert change_usd(line.before_usd_micro_per_hour, line.after_usd_micro_per_hour) in found.text
