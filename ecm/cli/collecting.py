@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ecm import intent, telemetry
+from ecm.cli.exits import CommandError
 from ecm.cli.histories import stack_history
 from ecm.cli.session import Session
 from ecm.model.base import Frozen, Text, UtcTime
-from ecm.store.history import Compacted, History, Retention
+from ecm.store import StoreError
+from ecm.store.history import Compacted, History, Reached, Retention
 
 Progressed = Callable[[int, int], None]
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SETTLED: Final = timedelta(minutes=2)
+"""An interval is asked for this long after its end: until then not every node was scraped past it."""
+AGAIN: Final = timedelta(minutes=15)
+"""So much before the point that was reached is asked for again: late points replace what stood there."""
+WINDOW: Final = timedelta(hours=1)
+"""Asked for at once, and written at once: a run that is cut off goes on from its last window."""
 
 
 class Taken(Frozen):
@@ -44,7 +58,7 @@ class Collected(Frozen):
     dropped_days: int
 
 
-def collect_files(session: Session, paths: tuple[Path, ...], keep: Retention) -> Collected:
+def collect_files(session: Session, paths: tuple[Path, ...]) -> Collected:
     """Take the files into the stack's history, one after the other; TelemetryError names the one that cannot be read.
 
     What stood in the history, and the files before the bad one, stay.
@@ -58,11 +72,77 @@ def collect_files(session: Session, paths: tuple[Path, ...], keep: Retention) ->
             done = history.append(points)
             taken.append(Taken(source=str(path), points=done.points, late=done.late, changed=done.changed))
             bar(len(taken), len(paths))
-    return finished(session, history, keep, tuple(taken))
+    return finished(session, history, tuple(taken))
 
 
-def finished(session: Session, history: History, keep: Retention, taken: tuple[Taken, ...]) -> Collected:
+def collect_sources(session: Session, since: datetime | None) -> Collected:
+    """Collect the sources of the stack's configuration, each from where it was reached, or from `since`.
+
+    A source that fails does not keep the others from being collected; CommandError then says what failed.
+    """
+    wanted = session.settings.telemetry
+    if not wanted.prometheus:
+        raise CommandError(
+            f"{session.settings.path}: no sources in endpoint-chain-manager:telemetry\n"
+            "    Give files, or name a source there: README.md, Telemetry"
+        )
+    history, taken, failed = stack_history(session), [], []
+    fleet = intent.load(session.root, session.stack).fleet
+    for source in wanted.prometheus:
+        try:
+            server = telemetry.Prometheus(source, fleet, session.root)
+            taken.append(_collect(session, history, (source.name, server), since))
+        except (telemetry.TelemetryError, StoreError) as error:
+            failed.append(str(error))
+    made = finished(session, history, tuple(taken))
+    if failed:
+        raise CommandError("\n".join(failed) + f"\n    Then run it again; {len(taken)} other sources were collected")
+    return made
+
+
+def follow(session: Session, once: Callable[[], Collected], stop: Event) -> None:
+    """Collect again after each interval until `stop` is set; an error is said, and the next interval tries again."""
+    every = session.settings.telemetry.interval_min * 60
+    while True:
+        try:
+            made = once()
+            session.note(f"{sum(item.points for item in made.sources)} points until {made.last}")
+        except (CommandError, StoreError) as error:
+            session.err.print(f"error: {error}", markup=False, style="red")
+        if stop.wait(every - session.now().timestamp() % every):
+            return
+
+
+def _collect(
+    session: Session, history: History, source: tuple[str, telemetry.Prometheus], since: datetime | None
+) -> Taken:
+    name, server = source
+    server.require_metric()
+    wanted = session.settings.telemetry
+    step = timedelta(minutes=wanted.interval_min)
+    end = _floor(session.now() - SETTLED, step)
+    mark = next((m.until - AGAIN for m in history.manifest().reached if m.source == name), None)
+    start = _floor(since or mark or end - timedelta(days=wanted.back_fill_days), step)
+    windows = max(-(-(end - start) // WINDOW), 0)
+    points, late, changed = 0, 0, False
+    with _progress(session.err, name, windows) as bar:
+        for number in range(windows):
+            first = start + number * WINDOW
+            last = min(first + WINDOW, end)
+            done = history.append(server.points(first, last, wanted.interval_min), Reached(source=name, until=last))
+            points, late, changed = points + done.points, late + done.late, changed or done.changed
+            bar(number + 1, windows)
+    return Taken(source=name, points=points, late=late, changed=changed)
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - _EPOCH) % step
+
+
+def finished(session: Session, history: History, taken: tuple[Taken, ...]) -> Collected:
     """Compact the history and return what the run did."""
+    wanted = session.settings.telemetry
+    keep = Retention(wanted.keep_raw_days, wanted.keep_days)
     with _progress(session.err, "days compacted", None) as bar:
         compacted: Compacted = history.compact(session.now(), keep, bar)
     manifest = history.manifest()

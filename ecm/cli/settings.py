@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from ecm import files
 from ecm.cli.exits import Code, CommandError
+from ecm.model.collection import Collection
 
 PROJECT: Final = "endpoint-chain-manager"
 APPROVED: Final = f"{PROJECT}:approvedPlan"
@@ -23,6 +25,7 @@ STORE: Final = f"{PROJECT}:store"
 SIGNER: Final = f"{PROJECT}:signer"
 SIGNERS: Final = f"{PROJECT}:signers"
 FORECAST: Final = f"{PROJECT}:forecast"
+TELEMETRY: Final = f"{PROJECT}:telemetry"
 _DEFAULT_STORE: Final = ".ecm/store"
 _DEFAULT_SIGNER: Final = ".ecm/keys"
 _BACKENDS: Final = ("local", "dask")
@@ -52,6 +55,8 @@ class StackSettings:
     signers: tuple[str, ...]
     """Public keys whose signature nodes accept."""
     forecast: ForecastSettings = ForecastSettings()
+    telemetry: Collection = field(default_factory=Collection)
+    """What `ecm collect` collects."""
 
 
 def read_settings(root: Path, stack: str) -> StackSettings:
@@ -67,6 +72,7 @@ def read_settings(root: Path, stack: str) -> StackSettings:
         signer=str(config.get(SIGNER) or _DEFAULT_SIGNER),
         signers=tuple(str(config.get(SIGNERS) or "").split()),
         forecast=_forecast(config.get(FORECAST), path),
+        telemetry=_telemetry(config.get(TELEMETRY), path),
     )
 
 
@@ -84,6 +90,16 @@ def _forecast(found: object, path: Path) -> ForecastSettings:
         missing = "needs" if backend == "dask" else "has no use for"
         raise CommandError(f"{where}.scheduler: backend {backend} {missing} an address, tcp://host:port")
     return ForecastSettings(backend, None if scheduler is None else str(scheduler))
+
+
+def _telemetry(found: object, path: Path) -> Collection:
+    """Return what the file says of sources; CommandError says what is wrong with it."""
+    try:
+        return Collection() if found is None else Collection.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (f"{path}: config.{TELEMETRY}", *first["loc"])))
+        raise CommandError(f"{where}: {first['msg']}; policies/schemas/telemetry.schema.json lists the keys") from None
 
 
 def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]) -> Path:

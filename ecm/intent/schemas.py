@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ecm import files
 from ecm.model.catalog import Catalog
+from ecm.model.collection import Collection
 from ecm.model.fleet import Fleet
 from ecm.model.plan import Plan
 from ecm.model.policy import Limits, Qos, Security
@@ -26,6 +27,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "catalog": Catalog,
     "plan": Plan,
     "review": Review,
+    "telemetry": Collection,
 }
 
 

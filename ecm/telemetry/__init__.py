@@ -4,6 +4,7 @@ from ecm.telemetry.demand import demand_table
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.freshness import age_min, days
 from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
+from ecm.telemetry.prometheus import Prometheus
 from ecm.telemetry.reading import inspect, points, read
 from ecm.telemetry.rows import Source, Table
 from ecm.telemetry.synthetic import generate
@@ -13,6 +14,7 @@ __all__ = [
     "Imported",
     "PlainImport",
     "PlainTrace",
+    "Prometheus",
     "Source",
     "Table",
     "TelemetryError",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-import pytest
 
 from ecm.model.points import MANIFEST
 from tests.cli import AS_OF
+from tests.prometheus import with_source
 
 
 def minute_csv(project, name: str = "load.csv"):
@@ -48,12 +48,14 @@ def test_collect_says_what_it_did_and_does_nothing_twice(project):
     first = project.json("collect", str(path))
     assert first["sources"] == [{"source": str(path), "points": len(table), "late": 0, "changed": True}]
     assert first["last"] == "2026-11-18T11:45:00Z"
-    again = project.json("collect", "--keep-raw-days", "7", str(path))
+    again = project.json("collect", str(path))
     assert again["sources"] == [{**first["sources"][0], "changed": False}]
-    held = project.json("collect", "--keep-raw-days", "7", str(path))
+    with_source(project, "http://localhost:9090", collection={"keep_raw_days": 7})
+    project.json("collect", str(path))
+    held = project.json("collect", str(path))
     assert held["sources"][0]["late"] > 0
     assert held["days"] == first["days"]
-    _, out, _ = project.run("collect", "--keep-raw-days", "7", str(path))
+    _, out, _ = project.run("collect", str(path))
     assert "too late" in out
 
 
@@ -93,10 +95,3 @@ def test_a_history_that_was_damaged_is_said_and_not_planned_on(project):
     assert code == 1
     assert part.name in err
     assert "missing" in err
-
-
-@pytest.mark.parametrize("options", [("--keep-days", "3"), ("--keep-raw-days", "0")])
-def test_wrong_usage(project, options):
-    path, _ = minute_csv(project)
-    assert project.run("collect", *options, str(path))[0] == 64
-    assert project.wrote_nothing()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Final
 
 import typer
 
+from ecm.cli.commands.decide import parse_moment
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 
 _EXAMPLES: Final = """
 \b
 Example:
-  ecm collect --stack prod last-year.parquet      files into the history, once
-  ecm collect --stack prod exports/ --keep-raw-days 28
+  ecm collect --stack prod                        what is new at the sources of stacks/Pulumi.prod.yaml
+  ecm collect --stack prod --since 2026-11-01T00:00Z
+  ecm collect --stack prod --follow               a service: once in each interval
+  ecm collect --stack prod last-year.parquet      files into the history
 """
 
 
@@ -25,24 +30,32 @@ def register(app: typer.Typer) -> None:
 
 def collect(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of telemetry, or folders of them.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV or Parquet files of telemetry, or folders; else the sources.")
+    ] = None,
     *,
-    keep_raw_days: Annotated[
-        int, typer.Option(min=1, help="Days that points stay as measured; after that, means over 15 min.")
-    ] = 56,
-    keep_days: Annotated[int, typer.Option(min=1, help="Days that means over 15 min stay.")] = 400,
+    since: Annotated[str | None, typer.Option(help="Collect the sources from this time on, again too.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until interrupted.")] = False,
 ) -> None:
     """Take measured load into the stack's history, from which plans, forecasts and backtests then read.
 
-    Running it again, after an error or a crash too, doubles nothing: a point replaces what stood at its time.
+    From the sources in the stack's configuration (endpoint-chain-manager:telemetry), each from where the last run came
+    to, or from files. Running it again, after an error or a crash too, doubles nothing: a point replaces what stood at
+    its time.
     """
     session: Session = ctx.obj
-    if keep_days < keep_raw_days:
-        raise CommandError(f"--keep-days {keep_days}: less than --keep-raw-days {keep_raw_days}", Code.USAGE)
+    if files and (since or follow):
+        raise CommandError("--since and --follow are for the sources, not for files", Code.USAGE)
+    start = None if since is None else parse_moment(since, "--since")
     from ecm.cli import collecting  # noqa: PLC0415 - loads pandas
-    from ecm.store.history import Retention  # noqa: PLC0415 - loads pyarrow
 
-    made = collecting.collect_files(session, tuple(files), Retention(keep_raw_days, keep_days))
+    if follow:
+        stop = Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        collecting.follow(session, lambda: collecting.collect_sources(session, None), stop)
+        return
+    made = collecting.collect_files(session, tuple(files)) if files else collecting.collect_sources(session, start)
     if session.as_json:
         session.emit(made.model_dump(mode="json"))
         return

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ecm.model.base import canonical, digest_bytes
 from ecm.model.points import MANIFEST, Points, SeriesKey, joined
-from ecm.store.history.manifest import Day, Manifest, Part, parsed
+from ecm.store.history.manifest import Day, Manifest, Part, Reached, parsed
 from ecm.store.history.parts import decoded, encoded
 from ecm.store.history.rollup import rolled
 from ecm.store.objects import RETRIES, Objects, StoreError
@@ -141,8 +141,11 @@ class History:
 
     # writing
 
-    def append(self, points: Points) -> Appended:
-        """Take in `points`; each replaces what stood at its series and time. All of them, or none where it fails."""
+    def append(self, points: Points, reached: Reached | None = None) -> Appended:
+        """Take in `points`; each replaces what stood at its series and time. All of them, or none where it fails.
+
+        With them, in the same step, how far their source was `reached`.
+        """
         for _ in range(RETRIES):
             manifest, version = self._held()
             series = (*manifest.series, *_new(points.series, manifest.series))
@@ -151,11 +154,12 @@ class History:
             taken = mine.chosen(~np.isin(mine.stamps.astype("datetime64[D]"), closed))
             late = len(mine) - len(taken)
             changed, days = self._with(manifest, taken)
-            if not changed:
+            marks = _marked(manifest.reached, reached)
+            if not changed and marks == manifest.reached:
                 return Appended(len(taken), late, changed=False)
-            after = manifest.model_copy(update={"generation": manifest.generation + 1, "series": series, "days": days})
-            if self._swap(after, version):
-                return Appended(len(taken), late, changed=True)
+            update = {"generation": manifest.generation + 1, "series": series, "days": days, "reached": marks}
+            if self._swap(manifest.model_copy(update=update), version):
+                return Appended(len(taken), late, changed=changed)
         raise StoreError(f"history {self._prefix}: others write to it all the time; try again")
 
     def _with(self, manifest: Manifest, points: Points) -> tuple[bool, tuple[Day, ...]]:
@@ -266,6 +270,13 @@ def _due(day: Day, today: date, closed: date, gone: date) -> bool:
 def _new(points: tuple[SeriesKey, ...], held: tuple[SeriesKey, ...]) -> tuple[SeriesKey, ...]:
     known = set(held)
     return tuple(key for key in dict.fromkeys(points) if key not in known)
+
+
+def _marked(held: tuple[Reached, ...], reached: Reached | None) -> tuple[Reached, ...]:
+    if reached is None:
+        return held
+    others = [mark for mark in held if mark.source != reached.source]
+    return tuple(sorted([*others, reached], key=lambda mark: mark.source))
 
 
 def _stamp(moment: datetime) -> np.datetime64:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from ecm.model.base import Digest, Frozen, Text, UtcTime
+from ecm.model.base import Digest, Frozen, Name, Text, UtcTime
 from ecm.model.points import SeriesKey
 from ecm.store.objects import StoreError
 
@@ -39,6 +39,13 @@ class Day(Frozen):
         return self.rollup is not None and not self.raw
 
 
+class Reached(Frozen):
+    """How far a source has been collected; written with the points themselves, so that neither is ever ahead."""
+
+    source: Name
+    until: UtcTime
+
+
 class Manifest(Frozen):
     """Every series and every part of the history at one generation."""
 
@@ -49,6 +56,8 @@ class Manifest(Frozen):
     """Parts name a series by its position here; series are only ever added."""
     days: tuple[Day, ...] = ()
     """Sorted by day."""
+    reached: tuple[Reached, ...] = ()
+    """Sorted by source."""
 
     def parts(self) -> tuple[Part, ...]:
         """Return all parts."""
