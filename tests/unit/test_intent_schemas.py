@@ -78,7 +78,7 @@ def test_an_override_may_be_partial_but_not_misspelt() -> None:
 
 
 def test_writing_is_idempotent(tmp_path: Path) -> None:
-    assert len(write_schemas(tmp_path)) == 7
+    assert len(write_schemas(tmp_path)) == 8
     assert write_schemas(tmp_path) == ()
     for path in (tmp_path / FOLDER).iterdir():
         assert json.loads(path.read_text(encoding="utf-8"))["$schema"].startswith("https://json-schema.org/")
