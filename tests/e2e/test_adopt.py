@@ -201,3 +201,11 @@ def _same_id(item: Any, others: list[Any]) -> bool:
     keys = ("SubnetId", "RouteTableId", "GroupId", "InternetGatewayId", "VpcId")
     own = next(k for k in keys if k in item)
     return any(item[own] == other[own] for other in others)
+
+
+def test_nothing_destroys_what_is_adopted(applied: Turn, adopted: Adopted, project: Project, made: HandMade) -> None:
+    outcome = project.engine.destroy()
+    assert not outcome.ok
+    refused = {d.urn.rpartition("::")[2] or d.message for d in outcome.errors if "protected" in d.message}
+    assert all(any(id_ in text for text in refused) for id_ in made.ids)
+    assert kept(adopted.before, described(project.aws.client("ec2"), made.vpc)) == adopted.before

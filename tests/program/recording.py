@@ -31,6 +31,9 @@ class Registered:
     ignored: tuple[str, ...]
     depends_on: frozenset[str]
     """Type chain (the last two) and name of each."""
+    import_id: str
+    kept: bool
+    """Protected from deletion, and kept in AWS where it leaves the stack all the same."""
 
 
 @dataclass
@@ -111,6 +114,8 @@ class _Monitor(mocks.MockMonitor):
                     inputs=rpc.deserialize_properties(request.object),
                     ignored=tuple(request.ignoreChanges),
                     depends_on=frozenset("::".join(urn.split("::")[-2:]) for urn in request.dependencies),
+                    import_id=request.importId,
+                    kept=request.protect and request.retainOnDelete,
                 )
             )
         return response

@@ -259,3 +259,32 @@ def test_a_place_where_no_file_can_be_is_said_before_the_work(project, monkeypat
         code, _, err = project.run(*options, *given)
         assert code == 1
         assert said in err
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ([], Code.USAGE, "give --stack, --vpc, --region and --wireguard"),
+        (["--check"], Code.ERROR, "new.fleet.yaml: does not exist"),
+        (["--check", "--force"], Code.USAGE, "--check takes the files that stand"),
+        (["--wireguard", "absent.conf"], Code.USAGE, "--wireguard absent.conf: cannot be read"),
+        (["--wireguard", "CONF", "--vpc-cidr", "10.0.0.1/18"], Code.USAGE, "with no host bits set"),
+        (["--wireguard", "CONF", "--wireguard", "CONF", "--client-cidr", "10.8.0.0/24"], Code.USAGE, "one --wireguard"),
+        (["--wireguard", "KEY"], Code.ERROR, "line 1: is no setting of WireGuard"),
+    ],
+)
+def test_adopt_says_what_is_missing_and_never_what_a_line_holds(project, tmp_path, given, code, said):
+    secret = "gI6EdUSYvn8ugXOt8QQD6Yc+JyiZxIhp3GInSWRfWGE="
+    for name, text in (("CONF", "[Interface]\nAddress = 10.8.0.1/24\n"), ("KEY", f"PrivateKey = {secret}\n")):
+        (tmp_path / name).write_text(text)
+    words = [str(tmp_path / word) if word in ("CONF", "KEY") else word for word in given]
+    where = ["--vpc", "vpc-0123456789abcdef0", "--region", "us-east-1"] if "--wireguard" in given else []
+    result = project.run("adopt", *where, *words, stack="new")
+    refused(project, result, code, said)
+    assert secret not in result[1] + result[2]
+
+
+def test_adopt_never_overwrites_a_fleet_file(project, tmp_path):
+    (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = 10.8.0.1/24\n")
+    where = ["--vpc", "vpc-0123456789abcdef0", "--region", "us-east-1", "--wireguard", str(tmp_path / "wg0.conf")]
+    refused(project, project.run("adopt", *where), Code.USAGE, "dev.fleet.yaml: exists", "--force")
