@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ecm import intent, telemetry
+from ecm.aws import AwsError, client_config, open_session
+from ecm.aws.metrics import CloudWatch
 from ecm.cli.exits import CommandError
 from ecm.cli.histories import stack_history
 from ecm.cli.session import Session
 from ecm.model.base import Frozen, Text, UtcTime
+from ecm.model.collection import CloudWatchSource
+from ecm.model.points import Points
 from ecm.store import StoreError
 from ecm.store.history import Compacted, History, Reached, Retention
 
@@ -29,8 +34,20 @@ SETTLED: Final = timedelta(minutes=2)
 """An interval is asked for this long after its end: until then not every node was scraped past it."""
 AGAIN: Final = timedelta(minutes=15)
 """So much before the point that was reached is asked for again: late points replace what stood there."""
-WINDOW: Final = timedelta(hours=1)
-"""Asked for at once, and written at once: a run that is cut off goes on from its last window."""
+
+
+class Source(Protocol):
+    """Where points come from; TelemetryError or AwsError when it does not give them."""
+
+    @property
+    def window(self) -> timedelta:
+        """What is asked for at once, and written at once: a run that is cut off goes on from its last window."""
+
+    def require_metric(self) -> None:
+        """Raise where the metric is not known there."""
+
+    def points(self, start: datetime, end: datetime, interval_min: int) -> Points:
+        """Return the points of [start, end), both on the grid of intervals."""
 
 
 class Taken(Frozen):
@@ -80,24 +97,45 @@ def collect_sources(session: Session, since: datetime | None) -> Collected:
 
     A source that fails does not keep the others from being collected; CommandError then says what failed.
     """
-    wanted = session.settings.telemetry
-    if not wanted.prometheus:
+    opened = _sources(session)
+    if not opened:
         raise CommandError(
             f"{session.settings.path}: no sources in endpoint-chain-manager:telemetry\n"
             "    Give files, or name a source there: README.md, Telemetry"
         )
     history, taken, failed = stack_history(session), [], []
-    fleet = intent.load(session.root, session.stack).fleet
-    for source in wanted.prometheus:
+    for name, opening in opened:
         try:
-            server = telemetry.Prometheus(source, fleet, session.root)
-            taken.append(_collect(session, history, (source.name, server), since))
-        except (telemetry.TelemetryError, StoreError) as error:
+            taken.append(_collect(session, history, (name, opening()), since))
+        except (telemetry.TelemetryError, StoreError, AwsError) as error:
             failed.append(str(error))
     made = finished(session, history, tuple(taken))
     if failed:
         raise CommandError("\n".join(failed) + f"\n    Then run it again; {len(taken)} other sources were collected")
     return made
+
+
+def _sources(session: Session) -> list[tuple[str, Callable[[], Source]]]:
+    """Return the name of each source of the stack, and what opens it."""
+    wanted = session.settings.telemetry
+    fleet = intent.load(session.root, session.stack).fleet
+    of_vpn = {(a.vpn, a.id) for a in fleet.applications}
+    for source in wanted.cloudwatch:
+        unknown = next((s for s in source.series if (s.vpn, s.application) not in of_vpn), None)
+        if unknown is not None:
+            raise CommandError(
+                f"{session.settings.path}: source {source.name}: the fleet has no {unknown.vpn}/{unknown.application}; "
+                f"known: {', '.join(f'{vpn}/{application}' for vpn, application in sorted(of_vpn))}"
+            )
+    opened: list[tuple[str, Callable[[], Source]]] = []
+    opened += [(s.name, partial(telemetry.Prometheus, s, fleet, session.root)) for s in wanted.prometheus]
+    opened += [(s.name, partial(_cloudwatch, session, s)) for s in wanted.cloudwatch]
+    return opened
+
+
+def _cloudwatch(session: Session, source: CloudWatchSource) -> CloudWatch:
+    region = intent.load(session.root, session.stack).fleet.region
+    return CloudWatch(source, open_session(region).client("cloudwatch", config=client_config()))
 
 
 def follow(session: Session, once: Callable[[], Collected], stop: Event) -> None:
@@ -113,9 +151,7 @@ def follow(session: Session, once: Callable[[], Collected], stop: Event) -> None
             return
 
 
-def _collect(
-    session: Session, history: History, source: tuple[str, telemetry.Prometheus], since: datetime | None
-) -> Taken:
+def _collect(session: Session, history: History, source: tuple[str, Source], since: datetime | None) -> Taken:
     name, server = source
     server.require_metric()
     wanted = session.settings.telemetry
@@ -123,12 +159,12 @@ def _collect(
     end = _floor(session.now() - SETTLED, step)
     mark = next((m.until - AGAIN for m in history.manifest().reached if m.source == name), None)
     start = _floor(since or mark or end - timedelta(days=wanted.back_fill_days), step)
-    windows = max(-(-(end - start) // WINDOW), 0)
+    windows = max(-(-(end - start) // server.window), 0)
     points, late, changed = 0, 0, False
     with _progress(session.err, name, windows) as bar:
         for number in range(windows):
-            first = start + number * WINDOW
-            last = min(first + WINDOW, end)
+            first = start + number * server.window
+            last = min(first + server.window, end)
             done = history.append(server.points(first, last, wanted.interval_min), Reached(source=name, until=last))
             points, late, changed = points + done.points, late + done.late, changed or done.changed
             bar(number + 1, windows)

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from ecm.model.base import Frozen, Name
+from ecm.model.points import NodeName, Whole
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=500)]
@@ -86,6 +87,43 @@ class PrometheusSource(Frozen):
     """Certificates that the server's is checked by; none: the system's."""
 
 
+class Statistic(StrEnum):
+    """How CloudWatch makes one value of an interval."""
+
+    SUM = "Sum"
+    """Of what was counted in it, such as NetworkOut."""
+    AVERAGE = "Average"
+    """Of a rate per second."""
+
+
+class CloudWatchSeries(Frozen):
+    """One metric's dimensions, and whose load that is: AWS's own metrics know neither VPN nor application."""
+
+    vpn: Name
+    application: Name
+    tier: Whole = ""
+    node: NodeName = ""
+    dimensions: Annotated[dict[str, str], Field(min_length=1, max_length=30)]
+
+
+class CloudWatchSource(Frozen):
+    """A metric in CloudWatch, in the region of the stack."""
+
+    name: Name
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    metric: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    statistic: Statistic = Statistic.SUM
+    unit: Unit = Unit.BYTES
+    series: Annotated[tuple[CloudWatchSeries, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        keys = [(s.vpn, s.application, s.tier, s.node) for s in self.series]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two series are of one VPN, application, tier and node; name the node of each")
+        return self
+
+
 class Collection(Frozen):
     """What is collected, how finely, and for how long it is kept."""
 
@@ -96,6 +134,7 @@ class Collection(Frozen):
     keep_raw_days: Annotated[int, Field(ge=1)] = 56
     keep_days: Annotated[int, Field(ge=1)] = 400
     prometheus: tuple[PrometheusSource, ...] = ()
+    cloudwatch: tuple[CloudWatchSource, ...] = ()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -103,7 +142,7 @@ class Collection(Frozen):
             raise ValueError("interval_min must divide 60")
         if self.keep_days < self.keep_raw_days:
             raise ValueError("keep_days is less than keep_raw_days")
-        names = [source.name for source in self.prometheus]
+        names = [p.name for p in self.prometheus] + [c.name for c in self.cloudwatch]
         if len(set(names)) != len(names):
             raise ValueError("two sources have one name")
         return self

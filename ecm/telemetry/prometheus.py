@@ -29,6 +29,9 @@ _REFUSED: Final = (401, 403)
 class Prometheus:
     """One metric on one server, as points of the fleet's applications."""
 
+    window: Final = timedelta(hours=1)
+    """Asked for at once: every sample is in one answer."""
+
     def __init__(self, source: PrometheusSource, fleet: Fleet, root: Path) -> None:
         self._source = source
         self._vpn_of = {a.id: a.vpn for a in fleet.applications}
