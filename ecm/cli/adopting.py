@@ -77,10 +77,10 @@ def prove(session: Session, written: Written) -> Proof:
             outcome = stack.preview(on_progress=listen)
     if not outcome.ok:
         raise CommandError(f"the preview of what is adopted failed:\n{_said(outcome)}")
-    return _judged(fleet, outcome)
+    return judged(fleet, outcome)
 
 
-def _judged(fleet: Fleet, outcome: Outcome) -> Proof:
+def judged(fleet: Fleet, outcome: Outcome) -> Proof:
     """Hold the preview against what the fleet adopts: each resource must be there, and the same."""
     same = {(s.type, s.name) for s in outcome.steps if s.op == "same"}
     changed = {
