@@ -100,7 +100,16 @@ def test_schema(project: Project) -> None:
     assert code == Code.DONE
     assert "wrote policies/schemas/fleet.schema.json" in out
     assert "all schemas are current" in project.run("schema")[1]
-    assert set(project.json("schema")) == {"fleet", "qos", "security", "limits", "catalog", "plan", "review"}
+    assert set(project.json("schema")) == {
+        "fleet",
+        "qos",
+        "security",
+        "limits",
+        "catalog",
+        "plan",
+        "review",
+        "telemetry",
+    }
 
 
 def test_clients_are_part_of_the_plan(project: Project) -> None:
