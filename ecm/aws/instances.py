@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -36,8 +37,10 @@ class _Found:
     """Health by instance, for each target group by `<tier>/<class>`."""
 
 
-def observe_nodes(session: boto3.Session, outputs: StackOutputs, stack: str) -> tuple[ObservedNode, ...]:
-    """Return every node of the outputs, and every living instance with the stack's tags, sorted by slot.
+def observe_nodes(
+    session: boto3.Session, outputs: StackOutputs, stack: str
+) -> tuple[tuple[ObservedNode, ...], tuple[IPv4Address, ...]]:
+    """Return every node of the outputs and every living instance with the stack's tags, by slot; and taken addresses.
 
     Instances are found by tag as well because an `up` that failed half-way leaves instances that no output names.
     """
@@ -53,7 +56,8 @@ def observe_nodes(session: boto3.Session, outputs: StackOutputs, stack: str) -> 
     gone = {w for w in wanted if w not in living and w[:2] not in alive}
     named = {instance_id for _, _, instance_id in wanted}
     ordered = sorted(living | gone, key=lambda w: (w[0], w[1], w[2] not in named, w[2]))
-    return tuple(_node(*w, found) for w in ordered)
+    addresses = sorted(IPv4Address(i["PrivateIpAddress"]) for i in found.interfaces.values())
+    return tuple(_node(*w, found) for w in ordered), tuple(addresses)
 
 
 def since_when(node: ObservedNode, taken_at: UtcTime, previous: Observed | None) -> ObservedNode:

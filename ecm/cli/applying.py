@@ -87,7 +87,11 @@ def apply(job: Job, plan: Plan) -> tuple[Plan, Outcome]:
     """
     approved = plan
     for _ in range(MAX_TRIES):
-        outcome = _attempt(job, plan)
+        try:
+            outcome = _attempt(job, plan)
+        except CommandError:  # against the guardrails: what a person approved must not stay replaced by it
+            _approve_again(job, approved)
+            raise
         if outcome.ok:
             job.store.record(EntryKind.APPLIED, at=job.session.now(), plan=plan.digest, who=job.session.who)
             return plan, outcome

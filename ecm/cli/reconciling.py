@@ -147,8 +147,12 @@ class _Reconciler:
     def _finish_approved(self, stands: Standing) -> None:
         """Apply what a person has approved and nobody has applied, or only in part; a newer forecast comes after it."""
         digest = self.session.settings.approved
-        if digest is None or digest == stands.applied or self.store.approval(digest) is None:
+        approval = self.store.approval(digest) if digest else None
+        if digest is None or approval is None or digest == stands.applied:
             return
+        begun = self.store.attempted()
+        if approval.who == BY_ITSELF and (begun is None or begun.plan != digest):
+            return  # nothing of it was done, and nobody but this program wanted it
         plan = self.store.plan(digest)
         if plan.basis != stands.applied or not plan.verdict.passed or self.session.now() >= plan.expires_at:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address
 from typing import Annotated
 
 from pydantic import Field
@@ -107,6 +108,8 @@ class Observed(Frozen):
     records: tuple[ObservedRecord, ...] = ()
     configs: tuple[ObservedConfig, ...] = ()
     unavailable: tuple[Unavailable, ...] = ()
+    addresses: tuple[IPv4Address, ...] = ()
+    """Private addresses of every network interface of the stack, sorted: also of those that no node uses any more."""
 
     def node(self, slot: str, generation: int) -> ObservedNode | None:
         """Return the node of `slot` with `generation`, or None when it was not seen."""

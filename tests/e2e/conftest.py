@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -36,10 +37,25 @@ def start(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests state about their data, such as by how much a trace was shifted."""
+    """Print what tests state about their data, such as a trace's shift, and how many faults were tried."""
+    _print_faults(terminalreporter)
     reports = (r for r in terminalreporter.getreports("passed") if r.when == "call")
     stated = [text for report in reports for key, text in report.user_properties if key == "states"]
     if stated:
         terminalreporter.section("data")
         for text in stated:
             terminalreporter.write_line(str(text))
+
+
+def _print_faults(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many faults were tried and survived, also where a test failed."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    found = [
+        tuple(one) for r in reports if r.when == "call" for k, v in r.user_properties if k == "faults" for one in v
+    ]
+    if not found:
+        return
+    tried, survived = Counter(kind for kind, _ in found), Counter(kind for kind, well in found if well)
+    terminalreporter.section("faults")
+    named = ", ".join(f"{kind} {survived[kind]} of {tried[kind]}" for kind in sorted(tried))
+    terminalreporter.write_line(f"{tried.total()} tried, {survived.total()} survived: {named}")

@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.inventory import account
+from tests.e2e.leftovers import unknown_to_the_state
 from tests.e2e.project import Project, made_now, now
-from tools.standin.embedded import EmbeddedAws
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 KILLS = int(os.environ.get("ECM_KILLS", "3"))
@@ -148,45 +147,12 @@ def _converge(project: Project) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _made_by_aws(aws: EmbeddedAws, ids: set[str]) -> set[tuple[str, str]]:
-    """What no state has: parts of a VPC, interfaces of balancers and endpoints, root volumes of known instances."""
-    ec2 = aws.client("ec2")
-    found = set()
-    for call, rows, identity in (
-        ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
-        ("describe_route_tables", "RouteTables", "RouteTableId"),
-        ("describe_security_groups", "SecurityGroups", "GroupId"),
-    ):
-        for row in getattr(ec2, call)()[rows]:
-            tags = row.get("Tags") or row.get("TagSet") or ()
-            if not any(tag["Key"] == "ecm:stack" for tag in tags):
-                found.add((rows, row[identity]))
-    # A health check gets its tags in a second call. AWS tells what it watches, by which one that died before that is
-    # found; the embedded AWS does not.
-    dns = aws.client("route53")
-    for row in dns.list_health_checks()["HealthChecks"]:
-        told = dns.list_tags_for_resource(ResourceType="healthcheck", ResourceId=row["Id"])
-        if not told["ResourceTagSet"]["Tags"]:
-            found.add(("HealthChecks", row["Id"]))
-    volumes = ec2.describe_volumes()["Volumes"]
-    return found | {
-        ("Volumes", row["VolumeId"]) for row in volumes if {a["InstanceId"] for a in row["Attachments"]} & ids
-    }
-
-
-def _extra(project: Project) -> frozenset[tuple[str, str]]:
-    assert project.aws is not None
-    ids = {part for known in project.snapshot().ids.values() for part in (known, known.rpartition("/")[2])}
-    held = account(project.aws) - _made_by_aws(project.aws, ids)
-    return frozenset((kind, name) for kind, name in held if not {name, name.rpartition("/")[2]} & ids)
-
-
 @pytest.fixture(scope="module")
 def deaths(project: Project) -> list[Death]:
     """Every other death lies between a resource's creation and its checkpoint, the others at random moments."""
     chance = np.random.default_rng(SEED)
     assert project.aws is not None
-    blank = _extra(project)
+    blank = unknown_to_the_state(project)
     found = []
     for number in range(KILLS):
         if project.snapshot().urns:
@@ -201,7 +167,7 @@ def deaths(project: Project) -> list[Death]:
         _die(project, enough)
         pending = _pending(project)
         project.aws.faults({})
-        found.append(Death(moment, pending, _converge(project), _extra(project) - blank))
+        found.append(Death(moment, pending, _converge(project), unknown_to_the_state(project) - blank))
     return found
 
 
@@ -211,7 +177,9 @@ def test_the_runs_after_a_death_converge(deaths: list[Death]) -> None:
     }, deaths
 
 
-def test_nothing_is_orphaned_or_doubled(deaths: list[Death]) -> None:
+def test_nothing_is_orphaned_or_doubled(deaths: list[Death], record_property: Callable[[str, object], None]) -> None:
+    survived = [["killed", death.said[-1].startswith("converged") and not death.extra] for death in deaths]
+    record_property("faults", survived)
     assert {death.moment: sorted(death.extra) for death in deaths if death.extra} == {}, deaths
 
 

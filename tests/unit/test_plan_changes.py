@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.reviews import LOW, ROOT, context, prod, standing
 SLOT = "corp-in/us-east-1a/0"
 
 
-def decided(state: InstanceState, health: Health) -> Plan:
+def decided(state: InstanceState, health: Health, addresses: tuple[IPv4Address, ...] = ()) -> Plan:
     """The next plan for the same load, with the first node of a tier in a state of its own."""
     before = standing()
     nodes = tuple(
@@ -36,7 +37,7 @@ def decided(state: InstanceState, health: Health) -> Plan:
         )
     )
     loads = {a.id: LOW for a in prod().fleet.applications}
-    seen = Observed(stack="prod", taken_at=AS_OF, applied=before.digest, nodes=nodes)
+    seen = Observed(stack="prod", taken_at=AS_OF, applied=before.digest, nodes=nodes, addresses=addresses)
     world = World(as_of=AS_OF, observed=seen, previous=before, basis=before.digest, templates=ROOT / "templates")
     outcome = decide_from(prod(), a_history(prod().fleet, loads), a_forecast(prod().fleet, loads), world)
     assert outcome.plan is not None
@@ -63,3 +64,15 @@ def test_a_dead_node_is_replaced_by_additive_changes(
 
 def test_a_node_that_is_well_stays() -> None:
     assert decided(InstanceState.RUNNING, Health.HEALTHY).changes == ()
+
+
+def test_an_address_that_an_interface_still_has_is_given_to_nobody() -> None:
+    """An `up` that failed half-way leaves interfaces of nodes that no plan knows any more."""
+
+    def given(made: Plan) -> IPv4Address:
+        slot = next(s for t in made.desired.tiers for s in t.slots if s.id == SLOT)
+        return slot.nodes[-1].private_ip
+
+    free = given(decided(InstanceState.TERMINATED, Health.UNKNOWN))
+    other = given(decided(InstanceState.TERMINATED, Health.UNKNOWN, (free,)))
+    assert other == free + 1
