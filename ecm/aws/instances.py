@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ import boto3
 from ecm.aws.outputs import StackOutputs
 from ecm.aws.session import client_config, translated
 from ecm.model.base import UtcTime
-from ecm.model.observed import Health, InstanceState, Observed, ObservedNode
+from ecm.model.observed import Health, InstanceState, Observed, ObservedInterface, ObservedNode
 
 if TYPE_CHECKING:
     from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
@@ -39,8 +39,8 @@ class _Found:
 
 def observe_nodes(
     session: boto3.Session, outputs: StackOutputs, stack: str
-) -> tuple[tuple[ObservedNode, ...], tuple[IPv4Address, ...]]:
-    """Return every node of the outputs and every living instance with the stack's tags, by slot; and taken addresses.
+) -> tuple[tuple[ObservedNode, ...], tuple[ObservedInterface, ...]]:
+    """Return every node of the outputs and every living instance with the stack's tags, by slot; and the interfaces.
 
     Instances are found by tag as well because an `up` that failed half-way leaves instances that no output names.
     """
@@ -56,8 +56,8 @@ def observe_nodes(
     gone = {w for w in wanted if w not in living and w[:2] not in alive}
     named = {instance_id for _, _, instance_id in wanted}
     ordered = sorted(living | gone, key=lambda w: (w[0], w[1], w[2] not in named, w[2]))
-    addresses = sorted(IPv4Address(i["PrivateIpAddress"]) for i in found.interfaces.values())
-    return tuple(_node(*w, found) for w in ordered), tuple(addresses)
+    interfaces = sorted(_interfaces(found), key=lambda i: i.private_ip)
+    return tuple(_node(*w, found) for w in ordered), tuple(interfaces)
 
 
 def since_when(node: ObservedNode, taken_at: UtcTime, previous: Observed | None) -> ObservedNode:
@@ -118,6 +118,15 @@ def _worst(healths: Iterable[Health]) -> Health:
 def _split(key: str) -> tuple[str, int]:
     slot, _, generation = key.partition("#")
     return slot, int(generation)
+
+
+def _interfaces(found: _Found) -> Iterator[ObservedInterface]:
+    for interface in found.interfaces.values():
+        place = _place_of({"Tags": interface.get("TagSet", ())})
+        if place is not None:
+            slot, generation = place
+            address = IPv4Address(interface["PrivateIpAddress"])
+            yield ObservedInterface(slot=slot, generation=generation, private_ip=address)
 
 
 def _place_of(instance: Mapping[str, Any]) -> tuple[str, int] | None:

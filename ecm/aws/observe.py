@@ -50,7 +50,7 @@ def observe(
     where = read_outputs(outputs)
     session = open_session(where.region)
     keys = _published(session, where)
-    found, addresses = observe_nodes(session, where, stack)
+    found, interfaces = observe_nodes(session, where, stack)
     nodes = (
         node.model_copy(update={"key_published_at": keys.get(public_key_key(node.slot, node.generation))})
         for node in found
@@ -64,7 +64,7 @@ def observe(
         records=_records(session, where),
         configs=_configs(session, where),
         unavailable=tuple(sorted(unavailable, key=lambda m: (m.zone, m.shape))),
-        addresses=addresses,
+        interfaces=interfaces,
     )
 
 

@@ -60,6 +60,14 @@ class ObservedNode(Frozen):
     """Registered with every target group of its ingress tier; none: the tier has none."""
 
 
+class ObservedInterface(Frozen):
+    """A network interface that bears the tags of a node; an `up` that failed leaves some without one."""
+
+    slot: SlotId
+    generation: Annotated[int, Field(ge=1)]
+    private_ip: IPv4Address
+
+
 class ObservedRoute(Frozen):
     """A route of one of the stack's route tables, by its logical name."""
 
@@ -108,8 +116,8 @@ class Observed(Frozen):
     records: tuple[ObservedRecord, ...] = ()
     configs: tuple[ObservedConfig, ...] = ()
     unavailable: tuple[Unavailable, ...] = ()
-    addresses: tuple[IPv4Address, ...] = ()
-    """Private addresses of every network interface of the stack, sorted: also of those that no node uses any more."""
+    interfaces: tuple[ObservedInterface, ...] = ()
+    """Every network interface of the stack's nodes, also of those that no plan knows any more, by address."""
 
     def node(self, slot: str, generation: int) -> ObservedNode | None:
         """Return the node of `slot` with `generation`, or None when it was not seen."""

@@ -85,9 +85,8 @@ def _network(inputs: PlanInputs) -> NetworkPlan:
 def _tiers(inputs: PlanInputs, network: NetworkPlan, chains: list[Chain]) -> list[TierPlan]:
     before = {t.id: t for t in inputs.previous.tiers} if inputs.previous else {}
     taken = {n.private_ip for t in before.values() for s in t.slots for n in s.nodes}
-    seen = inputs.standing.observed
     # An `up` that failed leaves interfaces of plans before the previous one; Pulumi takes them away only at its end.
-    pool = AddressPool(network, taken | set(seen.addresses if seen else ()))
+    pool = AddressPool(network, taken | {i.private_ip for i in inputs.standing.interfaces})
     exits = {c.tiers[-1] for c in chains}
     planned = []
     for tier in sorted((t for t in inputs.fleet.tiers if t.id in inputs.sizings), key=lambda t: t.id):

@@ -114,7 +114,7 @@ class SlotPlanner:
 
     def _next_generation(self, slot: Slot, stays: tuple[Node, ...], shape: str) -> tuple[Node, ...]:
         """Return what stays and a new generation whose parity differs: both compute tunnel addresses from it."""
-        generation = slot.nodes[-1].generation + 1
+        generation = max(slot.nodes[-1].generation, self.standing.last_generation(slot.id)) + 1
         if stays and (generation - stays[0].generation) % 2 == 0:
             generation += 1
         return (*stays, self._node(slot.zone, shape, generation, self._rollout.boot(slot.id)))
@@ -135,7 +135,9 @@ class SlotPlanner:
         number = next((n for n in range(MAX_NUMBER + 1) if n not in numbers), None)
         if number is None:
             raise NoFreeNumberError(f"tier {self.tier}: all {MAX_NUMBER + 1} node numbers are taken while nodes drain")
-        return self._slot(zone, index, number, (self._node(zone, shape, 1, self._rollout.proven),))
+        # What a failed `up` left of a slot of this name is another node, and goes by itself.
+        generation = self.standing.last_generation(f"{self.tier}/{zone}/{index}") + 1
+        return self._slot(zone, index, number, (self._node(zone, shape, generation, self._rollout.proven),))
 
     def _node(self, zone: str, shape: str, generation: int, boot: Boot) -> Node:
         return Node(

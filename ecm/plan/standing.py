@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ecm.model.observed import Health, InstanceState, Observed
+from ecm.model.observed import Health, InstanceState, Observed, ObservedInterface
 from ecm.model.plan import Node, NodeState, Plan, Slot, TierPlan
 from ecm.model.policy import Limits
 from ecm.model.sizing import Placement
@@ -31,6 +31,15 @@ class Standing:
         """(shape, zone) without capacity now."""
         marks = self.observed.unavailable if self.observed else ()
         return frozenset((m.shape, m.zone) for m in marks if m.until > self.as_of)
+
+    @property
+    def interfaces(self) -> tuple[ObservedInterface, ...]:
+        """Network interfaces that are there, whatever plan they are of."""
+        return self.observed.interfaces if self.observed else ()
+
+    def last_generation(self, slot: str) -> int:
+        """Return the highest generation of `slot` of which something is there; 0: nothing is."""
+        return max((i.generation for i in self.interfaces if i.slot == slot), default=0)
 
     def gone(self, slot: Slot, node: Node) -> bool:
         """Return whether the node does not run, or never came up where EC2 has no capacity."""

@@ -136,6 +136,9 @@ def test_everything_as_it_should_be(world: World) -> None:
         assert node.source_dest_check is False
         assert node.registered is True
         assert node.interface_id == world.outputs["nodes"][f"{node.slot}#1"]["interfaceId"]
+    assert {(i.slot, i.generation, str(i.private_ip)) for i in seen.interfaces} == {
+        (node.slot, 1, node.private_ip) for node in seen.nodes
+    }
     assert {(r.name, r.state) for r in seen.routes} == {("internet", "active"), ("clients", "active")}
     clients = next(r for r in seen.routes if r.name == "clients")
     assert clients.target == world.outputs["nodes"][f"{SLOTS[0]}#1"]["interfaceId"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import IPv4Address
 
 import pytest
 
-from ecm.model.observed import Health, InstanceState, Observed, ObservedNode
-from ecm.model.plan import ChangeKind, Plan
+from ecm.model.observed import Health, InstanceState, Observed, ObservedInterface, ObservedNode
+from ecm.model.plan import ChangeKind, Node, Plan
 from ecm.model.review import ChangeClass
 from ecm.pipeline import World, decide_from
 from ecm.review import build
@@ -18,7 +17,7 @@ from tests.reviews import LOW, ROOT, context, prod, standing
 SLOT = "corp-in/us-east-1a/0"
 
 
-def decided(state: InstanceState, health: Health, addresses: tuple[IPv4Address, ...] = ()) -> Plan:
+def decided(state: InstanceState, health: Health, interfaces: tuple[ObservedInterface, ...] = ()) -> Plan:
     """The next plan for the same load, with the first node of a tier in a state of its own."""
     before = standing()
     nodes = tuple(
@@ -37,7 +36,7 @@ def decided(state: InstanceState, health: Health, addresses: tuple[IPv4Address, 
         )
     )
     loads = {a.id: LOW for a in prod().fleet.applications}
-    seen = Observed(stack="prod", taken_at=AS_OF, applied=before.digest, nodes=nodes, addresses=addresses)
+    seen = Observed(stack="prod", taken_at=AS_OF, applied=before.digest, nodes=nodes, interfaces=interfaces)
     world = World(as_of=AS_OF, observed=seen, previous=before, basis=before.digest, templates=ROOT / "templates")
     outcome = decide_from(prod(), a_history(prod().fleet, loads), a_forecast(prod().fleet, loads), world)
     assert outcome.plan is not None
@@ -66,13 +65,14 @@ def test_a_node_that_is_well_stays() -> None:
     assert decided(InstanceState.RUNNING, Health.HEALTHY).changes == ()
 
 
-def test_an_address_that_an_interface_still_has_is_given_to_nobody() -> None:
-    """An `up` that failed half-way leaves interfaces of nodes that no plan knows any more."""
+def test_what_a_failed_up_left_of_a_slot_is_another_node() -> None:
+    """Its interfaces stand until an `up` ends: their addresses and generations are given to nobody."""
 
-    def given(made: Plan) -> IPv4Address:
-        slot = next(s for t in made.desired.tiers for s in t.slots if s.id == SLOT)
-        return slot.nodes[-1].private_ip
+    def last(made: Plan) -> Node:
+        return next(s for t in made.desired.tiers for s in t.slots if s.id == SLOT).nodes[-1]
 
-    free = given(decided(InstanceState.TERMINATED, Health.UNKNOWN))
-    other = given(decided(InstanceState.TERMINATED, Health.UNKNOWN, (free,)))
-    assert other == free + 1
+    free = last(decided(InstanceState.TERMINATED, Health.UNKNOWN))
+    assert free.generation == 2
+    left = ObservedInterface(slot=SLOT, generation=4, private_ip=free.private_ip)
+    other = last(decided(InstanceState.TERMINATED, Health.UNKNOWN, (left,)))
+    assert (other.generation, other.private_ip) == (5, free.private_ip + 1)

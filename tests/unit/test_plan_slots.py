@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ecm import plan
-from ecm.model.observed import Health, InstanceState, Observed, Unavailable
+from ecm.model.observed import Health, InstanceState, Observed, ObservedInterface, Unavailable
 from ecm.model.plan import NodeState
 from tests.forecasts import AS_OF
 from tests.unit.slot_states import (
@@ -128,6 +128,14 @@ def test_a_node_that_never_came_up_for_want_of_capacity_leaves_no_trace() -> Non
     assert generations(moved) == {f"t/{A}/0": [(1, SMALL, "active")], f"t/{A}/1": [(1, SMALL, "active")]}
     expired = snapshot(seen(tried[0]), unavailable=(mark.model_copy(update={"until": AS_OF}),))
     assert planned({(A, SMALL): 1, (B, SMALL): 1}, tried, observed=expired) == tried
+
+
+def test_a_slot_that_comes_back_is_not_what_a_failed_up_left_of_it() -> None:
+    before = planned({(A, SMALL): 1})
+    left = ObservedInterface(slot=f"t/{B}/0", generation=2, private_ip=before[0].nodes[0].private_ip + 9)
+    seen_now = snapshot(seen(before[0])).model_copy(update={"interfaces": (left,)})
+    after = planned({(A, SMALL): 1, (B, SMALL): 1}, before, observed=seen_now)
+    assert generations(after) == {f"t/{A}/0": [(1, SMALL, "active")], f"t/{B}/0": [(3, SMALL, "active")]}
 
 
 def test_a_tier_whose_numbers_are_all_taken_by_draining_nodes_says_to_wait() -> None:
