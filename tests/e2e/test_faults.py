@@ -269,6 +269,8 @@ WORKS = frozenset({"applied"})
 STILL = frozenset({"converged"})
 STOPS = frozenset({"failed"})
 STALE = frozenset({"stale-inputs"})
+SHORT = STOPS | {"refused", "needs-review"}
+"""Also while marks of an earlier refusal still hold: then a person is asked before the launch is tried."""
 ANY = frozenset({"applied", "failed", "needs-review", "converged"})
 FAULTS = (
     *(Fault("throttled", f"20 % of calls throttled, seed {s}", flaky("throttle", s, grow), ANY) for s in SEEDS),
@@ -278,8 +280,8 @@ FAULTS = (
     ),
     *(Fault("timed out", f"20 % of calls get no answer, seed {s}", flaky("drop", s, lose_a_rule), ANY) for s in SEEDS),
     *(Fault("mixed", f"20 % of calls fail somehow, seed {s}", flaky("mixed", s, lose_an_instance), ANY) for s in SEEDS),
-    Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), STOPS | {"refused"}),
-    Fault("quota", "interfaces", quota("interfaces", 1), STOPS | {"refused"}),
+    Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
+    Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
     Fault("never healthy", "an instance that is never healthy", never_healthy, ANY),
     Fault("zone", "half of the nodes gone with their zone", zone_gone, WORKS),
     Fault("disk", "the store's disk is full", lambda s: full(s, store_folder(s)), STOPS),
