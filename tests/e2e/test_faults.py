@@ -280,8 +280,6 @@ FAULTS = (
     ),
     *(Fault("timed out", f"20 % of calls get no answer, seed {s}", flaky("drop", s, lose_a_rule), ANY) for s in SEEDS),
     *(Fault("mixed", f"20 % of calls fail somehow, seed {s}", flaky("mixed", s, lose_an_instance), ANY) for s in SEEDS),
-    Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
-    Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
     Fault("never healthy", "an instance that is never healthy", never_healthy, ANY),
     Fault("zone", "half of the nodes gone with their zone", zone_gone, WORKS),
     Fault("disk", "the store's disk is full", lambda s: full(s, store_folder(s)), STOPS),
@@ -301,6 +299,9 @@ FAULTS = (
     Fault("clock", "six hours ahead", lambda s: clock(s, timedelta(hours=6)), STALE),
     Fault("clock", "three days behind", lambda s: clock(s, timedelta(days=-3)), STILL | STALE),
     Fault("two runs", "two runs at once", second_run, STOPS | STILL | WORKS),
+    # Last: their marks of places without capacity hold for minutes.
+    Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
+    Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
 )
 
 
