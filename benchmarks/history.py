@@ -32,7 +32,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 from ecm.store.folder import FolderObjects
 from ecm.store.history import History, Retention
 

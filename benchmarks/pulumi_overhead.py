@@ -21,6 +21,7 @@ import compileall
 import json
 import os
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -31,11 +32,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.bare_program import program, resources, statements
 from benchmarks.fleets import AS_OF, ROOT, history_of, intent_of
 from ecm import intent, signing
 from ecm.engine import MissingPulumi, Outcome, Stack, Toolchain, locate
-from ecm.intent import Intent
+from ecm.model.fleet import Fleet
 from ecm.model.plan import Plan
 from ecm.pipeline import World, decide
 from ecm.store import Signed, open_store
@@ -48,6 +51,7 @@ LOAD = 10
 """Of the node fleet, in multiples of the usual history: tiers of 3 to 14 nodes."""
 FEWEST = 6
 """Nodes that each VPN of the node fleet has at least: two in each of its three tiers."""
+QUOTAS = ("vcpus", "network_interfaces", "elastic_ips", "load_balancers")
 BARE_MAIN = """import asyncio
 import sys
 from pathlib import Path
@@ -103,6 +107,8 @@ class Case:
 
     key: str
     plan: Plan
+    root: Path
+    """The project whose policies the plan was judged by."""
     repeats: int
     destroys: bool
 
@@ -115,8 +121,8 @@ class Bench:
         self._folder = folder
         self._runs = 0
 
-    def ecm(self, plan: Plan) -> Program:
-        """Keep `plan` in a store and approve it."""
+    def ecm(self, plan: Plan, root: Path) -> Program:
+        """Keep a plan of the project in `root` in a store and approve it."""
         store = self._folder / "store"
         kept, key = open_store(str(store), stack=plan.stack, root=ROOT), signing.new_key()
         digest = kept.put_plan(plan)
@@ -126,7 +132,7 @@ class Bench:
             f"{PROJECT}:store": str(store),
             f"{PROJECT}:signers": key.public,
         }
-        return self._program(f"{plan.stack}-ecm", plan, {"main": str(ROOT), **approval})
+        return self._program(f"{plan.stack}-ecm", plan, {"main": str(root), **approval})
 
     def bare(self, plan: Plan, state: Mapping[str, Any]) -> Program:
         """Write the bare program of a deployed state; compiled, as a second run would find it."""
@@ -187,7 +193,7 @@ def _processor_s() -> float:
 
 def compare(bench: Bench, case: Case) -> dict[str, Any]:
     """Measure one fleet with both programs in turns; return the ratios and the seconds."""
-    ecm, first = bench.ecm(case.plan), Times()
+    ecm, first = bench.ecm(case.plan, case.root), Times()
     with bench.stack(ecm) as stack:
         _timed(ecm, stack.preview)  # compiles ECM's modules and warms the caches of both
     state = bench.measure(ecm, first, destroys=case.destroys)
@@ -226,22 +232,52 @@ def _nodes(plan: Plan) -> int:
     return sum(tier.nodes_after for tier in plan.tiers)
 
 
-def plan_of(asked: Intent, load: float = 1.0) -> Plan:
-    """Plan `asked` from nothing under a generated history, `load` times its usual level."""
-    history = history_of(asked.fleet, load)
-    outcome = decide(asked, history, World(as_of=AS_OF, templates=ROOT / "templates"))
+def project(folder: Path, fleet: Fleet | None = None) -> Path:
+    """Make a project: policies and program are copies, code and templates are this checkout's.
+
+    `fleet`, if any, is one more stack of it, with a budget and quotas that do not bind.
+    """
+    folder.mkdir()
+    shutil.copy(ROOT / "__main__.py", folder)
+    for name in ("policies", "stacks"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("ecm", "templates", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    if fleet is not None:
+        limits = folder / "policies" / "limits.yaml"
+        document = yaml.safe_load(limits.read_text())
+        document["stacks"][fleet.stack] = {"budget_usd_per_hour": 10**7, "quotas": dict.fromkeys(QUOTAS, 10**6)}
+        limits.write_text(yaml.safe_dump(document, sort_keys=False))
+        (folder / "stacks" / f"{fleet.stack}.fleet.yaml").write_text(fleet.model_dump_json())
+    return folder
+
+
+def plan_of(root: Path, stack: str, load: float = 1.0) -> Plan:
+    """Plan a stack of the project in `root` from nothing under a generated history, `load` times its usual level."""
+    asked = intent.load(root, stack)
+    world = World(
+        as_of=AS_OF, templates=root / "templates", guardrails=intent.pack_digest(root), libraries=intent.libraries()
+    )
+    outcome = decide(asked, history_of(asked.fleet, load), world)
     if outcome.plan is None:
         raise SystemExit("; ".join(i.message() for i in outcome.infeasible))
     return outcome.plan
 
 
-def plan_with(nodes: int) -> Plan:
+def plan_with(nodes: int, folder: Path) -> tuple[Plan, Path]:
     """Plan the smallest fleet of benchmarks.fleets that needs at least `nodes` nodes under a heavy load."""
+
+    def planned(vpns: int) -> tuple[Plan, Path]:
+        root = folder / f"vpns-{vpns}"
+        if not root.exists():
+            project(root, intent_of(2 * vpns).fleet)
+        return plan_of(root, "bench", LOAD), root
+
     low, high = 1, -(-nodes // FEWEST)  # VPNs
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _nodes(plan_of(intent_of(2 * middle), LOAD)) >= nodes else (middle + 1, high)
-    return plan_of(intent_of(2 * low), LOAD)
+        low, high = (low, middle) if _nodes(planned(middle)[0]) >= nodes else (middle + 1, high)
+    return planned(low)
 
 
 def main() -> None:
@@ -258,12 +294,14 @@ def main() -> None:
         toolchain = locate(os.environ)
     except MissingPulumi as missing:
         raise SystemExit(str(missing)) from None
-    cases = [("prod", plan_of(intent.load(ROOT, "prod"))), ("nodes200", plan_with(nodes))]
     figures: dict[str, Any] = {"quick": quick}
-    with tempfile.TemporaryDirectory(prefix="ecm-bench-") as folder:
-        bench = Bench(toolchain, Path(folder))
-        for key, plan in cases:
-            figures |= compare(bench, Case(key, plan, repeats, destroys=not quick))
+    with tempfile.TemporaryDirectory(prefix="ecm-bench-") as name:
+        folder = Path(name)
+        usual = project(folder / "usual")
+        cases = [("prod", plan_of(usual, "prod"), usual), ("nodes200", *plan_with(nodes, folder))]
+        bench = Bench(toolchain, folder)
+        for key, plan, root in cases:
+            figures |= compare(bench, Case(key, plan, root, repeats, destroys=not quick))
     print(json.dumps(figures))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ecm.aws.session import AwsError, translated
 from ecm.model.collection import CloudWatchSource, Statistic
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient

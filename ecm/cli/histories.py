@@ -8,7 +8,8 @@ from ecm import telemetry
 from ecm.cli.paths import telemetry_path
 from ecm.cli.session import Session
 from ecm.model.fleet import Fleet, Role
-from ecm.model.points import MANIFEST, SeriesKey
+from ecm.model.points import MANIFEST
+from ecm.model.series import SeriesKey
 from ecm.store import StoreError
 from ecm.store.folder import FolderObjects
 from ecm.store.history import History

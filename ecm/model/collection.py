@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from ecm.model.base import Frozen, Name
-from ecm.model.points import NodeName, Whole
+from ecm.model.series import NodeName, Whole
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=500)]

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import StringConstraints
 
-from ecm.model.base import Frozen, Name
+from ecm.model.series import SeriesKey
 
 MANIFEST: Final = "history.json"
 """The object that says which parts a history has; a folder that holds it is read through it alone."""
-Whole = Annotated[str, StringConstraints(pattern=r"^$|^[a-z](?:-?[a-z0-9]){0,23}$")]
-NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{0,128}$")]
-"""A slot, an instance's id or a host and port, as the source names the node; empty: the whole tier."""
-
-
-class SeriesKey(Frozen):
-    """Whose load a series is."""
-
-    vpn: Name
-    application: Name
-    tier: Whole = ""
-    """Empty: the source knows no tiers."""
-    node: NodeName = ""
 
 
 @dataclass(frozen=True)

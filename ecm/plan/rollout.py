@@ -50,6 +50,9 @@ def rollout(image: Image, slots: tuple[Slot, ...], standing: Standing) -> Rollou
     active = [s for s in sorted(slots, key=lambda s: (s.zone, s.index)) if s.nodes[-1].state is NodeState.ACTIVE]
     everything = frozenset(s.id for s in slots)
     runs = Counter(Boot(n.image, n.ami, n.architecture) for s in active for n in s.nodes if not standing.gone(s, n))
+    if set(runs) == {wanted} and not _proven(image, active, standing):
+        # The canary alone is left: what died beside it had proven its image.
+        runs = Counter(Boot(n.image, n.ami, n.architecture) for s in active for n in s.nodes)
     usual = max(runs, key=lambda b: (runs[b], b != wanted, b.ami), default=wanted)
     if set(runs) <= {wanted} or usual.architecture is not image.architecture:
         return Rollout(wanted, wanted, everything)  # nothing else runs, or nothing else fits the shapes that are wanted

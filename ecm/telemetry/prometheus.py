@@ -13,7 +13,8 @@ import urllib3
 
 from ecm.model.collection import Kind, Part, PrometheusSource
 from ecm.model.fleet import Fleet
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.rates import Grid, Samples, Values, counter_rates, gauge_means, summed
 

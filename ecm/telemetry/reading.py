@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ecm.model.demand import DemandHistory, Severity, TelemetryFinding
 from ecm.model.fleet import Application, Fleet, next_by_id
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 from ecm.telemetry.errors import TelemetryError
 from ecm.telemetry.rows import Rows, Source, called, read_rows
 from ecm.telemetry.series import Series, Values, examined, minute_time, regular

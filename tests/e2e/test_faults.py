@@ -40,6 +40,10 @@ class Scene:
 
     project: Project
     load: float = 150
+    ahead: timedelta = timedelta()
+    """Of the machine's clock, the time that runs are told: what must wait for minutes does so at once."""
+    wrong: timedelta = timedelta()
+    """By which that clock is wrong, too."""
     ill: set[str] = field(default_factory=set)
     """Instances that a fault has killed or made unwell: they may go."""
 
@@ -47,7 +51,7 @@ class Scene:
         """Let the load be `mbps`, until now."""
         self.load = mbps
         self.project.level(mbps)
-        self.project.measured(now().isoformat())
+        self.project.measured((now() + self.ahead).isoformat())
 
     def alive(self) -> set[str]:
         assert self.project.aws is not None
@@ -89,7 +93,8 @@ class Trial:
 
 
 def run(scene: Scene) -> str:
-    result = scene.project.ecm("reconcile", "--json")
+    with clock(scene.ahead + scene.wrong):
+        result = scene.project.ecm("reconcile", "--json")
     return f"{result.data['outcome']}: {result.data['reason']}" if result.out else f"no outcome: {result.err}"
 
 
@@ -150,8 +155,8 @@ def never_healthy(scene: Scene) -> Iterator[None]:
     lose_an_instance(scene)
     with _aws(scene, unhealthy=[{"tags": {"ecm:slot": _slot(scene, next(iter(scene.ill & before)))}}]):
         run(scene)
-        with clock(scene, timedelta(minutes=3)):
-            yield
+        scene.ahead += timedelta(minutes=3)
+        yield
         scene.ill |= scene.alive() - before
 
 
@@ -238,17 +243,27 @@ def zeroed(rows: list[str]) -> list[str]:
 
 
 @contextmanager
-def clock(scene: Scene, jump: timedelta) -> Iterator[None]:
-    """The machine's clock is wrong by `jump`."""
+def clock(jump: timedelta) -> Iterator[None]:
+    """Commands of this process are told a time that lies `jump` after the machine's."""
 
-    class Wrong:
+    class Moved:
         @staticmethod
         def now(zone: tzinfo) -> datetime:
-            return datetime.now(zone) + jump  # noqa: TID251 - the wrong clock runs at the right pace
+            return datetime.now(zone) + jump  # noqa: TID251 - moved, it still runs at the right pace
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ecm.cli.edges.datetime", Wrong)
+        patch.setattr("ecm.cli.edges.datetime", Moved)
         yield
+
+
+@contextmanager
+def wrong_clock(scene: Scene, jump: timedelta) -> Iterator[None]:
+    """The machine's clock is wrong by `jump`."""
+    scene.wrong = jump
+    try:
+        yield
+    finally:
+        scene.wrong = timedelta()
 
 
 @contextmanager
@@ -273,6 +288,8 @@ SHORT = STOPS | {"refused", "needs-review"}
 """Also while marks of an earlier refusal still hold: then a person is asked before the launch is tried."""
 ANY = frozenset({"applied", "failed", "needs-review", "converged"})
 FAULTS = (
+    # First: the other run is told the machine's own time.
+    Fault("two runs", "two runs at once", second_run, STOPS | STILL | WORKS),
     *(Fault("throttled", f"20 % of calls throttled, seed {s}", flaky("throttle", s, grow), ANY) for s in SEEDS),
     *(
         Fault("error 500", f"20 % of calls answer 500, seed {s}", flaky("error", s, lose_an_instance), ANY)
@@ -296,9 +313,8 @@ FAULTS = (
         lambda s: measured(s, lambda rows: rows[: len(rows) * 2 // 3]),
         frozenset({"stale-inputs"}),
     ),
-    Fault("clock", "six hours ahead", lambda s: clock(s, timedelta(hours=6)), STALE),
-    Fault("clock", "three days behind", lambda s: clock(s, timedelta(days=-3)), STILL | STALE),
-    Fault("two runs", "two runs at once", second_run, STOPS | STILL | WORKS),
+    Fault("clock", "six hours ahead", lambda s: wrong_clock(s, timedelta(hours=6)), STALE),
+    Fault("clock", "three days behind", lambda s: wrong_clock(s, timedelta(days=-3)), STILL | STALE),
     # Last: their marks of places without capacity hold for minutes.
     Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
     Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
@@ -319,13 +335,19 @@ def scene(start: Start) -> Iterator[Scene]:
             folder.mkdir(parents=True, exist_ok=True)
             mounted.enter_context(small_disk(folder))
         project.edit("stacks/dev.fleet.yaml", zones=["us-east-1a", "us-east-1b", "us-east-1c"])
+        project.load({"web": 100, "desktop": 100}, end=(now() + timedelta(days=1)).isoformat())
         made.need(150)
         project.edit(
             "policies/limits.yaml",
             unhealthy_after_min=1,
             unavailable_ttl_min=5,
+            drain_min=3,
             max_nodes_added=8,
-            stacks__dev__approval={"additive_automatic": True, "automatic_budget_step_usd_per_hour": 100.0},
+            stacks__dev__approval={
+                "additive_automatic": True,
+                "draining_automatic": True,
+                "automatic_budget_step_usd_per_hour": 100.0,
+            },
         )
         assert run(made).startswith("needs-review")
         project.made("approve", "latest", "--why", "faults")
@@ -359,9 +381,10 @@ def trial(request: pytest.FixtureRequest, scene: Scene) -> Trial:
     with fault.breaking(scene):
         during = run(scene)
     after = []
-    with clock(scene, timedelta(minutes=6)):  # the next scheduled run comes later, when marks of capacity have expired
-        while len(after) < MANY and not (after and after[-1].startswith("converged")):
-            after.append(run(scene))
+    while len(after) < MANY and not (after and after[-1].startswith("converged")):
+        scene.ahead += timedelta(minutes=6)  # by the next scheduled run marks of capacity have expired
+        scene.need(scene.load)
+        after.append(run(scene))
     kept = project.store.journal()
     return Trial(
         fault=fault,

@@ -32,6 +32,13 @@ _FLEET = {
         "vpc_id": "vpc-0123456789abcdef0",
         "internet_gateway_id": "igw-0123456789abcdef0",
         "workload_route_tables": ["rtb-0123456789abcdef0"],
+        "adopted": {
+            "vpc": {"cidr": "10.65.0.0/16", "dns_support": True, "dns_hostnames": True, "tenancy": "default"},
+            "subnets": [{"id": "subnet-0123456789abcdef0", "zone": "us-east-1a", "cidr": "10.65.0.0/24",
+                         "public_ip_on_launch": False}],
+            "route_tables": ["rtb-0123456789abcdef1"],
+            "security_groups": [{"id": "sg-0123456789abcdef0", "name": "office", "description": "from before"}],
+        },
     },
     "vpns": [
         {"id": "lab", "client_cidr": "100.64.0.0/20", "time_zone": "America/New_York", "holidays": "US",

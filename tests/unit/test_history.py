@@ -12,7 +12,8 @@ import pytest
 from moto import mock_aws
 
 from ecm.aws import S3Objects
-from ecm.model.points import MANIFEST, Points, SeriesKey
+from ecm.model.points import MANIFEST, Points
+from ecm.model.series import SeriesKey
 from ecm.store import Objects, StoreError
 from ecm.store.folder import FolderObjects
 from ecm.store.history import History, Retention

@@ -160,6 +160,18 @@ class World:
 COUNTS = st.tuples(st.integers(1, 6), st.integers(0, 6))
 
 
+def test_the_last_node_of_the_old_image_dies_beside_the_canary() -> None:
+    want = {(A, SMALL): 2}
+    before = planned(want)
+    trial = planned(want, before, image=NEWER, observed=healthy(before))
+    alone = tuple(s.model_copy(update={"nodes": s.nodes[-1:]}) for s in trial)
+    young = seen(alone[0], generation=2, well_since=AS_OF - CANARY / 2)
+    dead = seen(alone[1], state=InstanceState.TERMINATED)
+    assert amis(planned(want, alone, image=NEWER, observed=snapshot(young, dead))) == [["2"], ["1"]]
+    proven = seen(alone[0], generation=2, well_since=AS_OF - CANARY)
+    assert amis(planned(want, alone, image=NEWER, observed=snapshot(proven, dead))) == [["2"], ["2"]]
+
+
 @given(COUNTS, st.data())
 @settings(deadline=None, max_examples=40)
 def test_a_good_image_reaches_every_node_and_no_step_takes_a_serving_node(

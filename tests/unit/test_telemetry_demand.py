@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 from ecm.telemetry import demand_table
 
 NODES = tuple(SeriesKey(vpn="corp", application="web", tier="corp-in", node=n) for n in ("a", "b"))

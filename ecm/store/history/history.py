@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ecm.model.base import canonical, digest_bytes
-from ecm.model.points import MANIFEST, Points, SeriesKey, joined
+from ecm.model.points import MANIFEST, Points, joined
+from ecm.model.series import SeriesKey
 from ecm.store.history.manifest import Day, Manifest, Part, Reached, parsed
 from ecm.store.history.parts import decoded, encoded
 from ecm.store.history.rollup import rolled

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from ecm.model.base import Digest, Frozen, Name, Text, UtcTime
-from ecm.model.points import SeriesKey
+from ecm.model.series import SeriesKey
 from ecm.store.objects import StoreError
 
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecm.model.points import Points, SeriesKey
+from ecm.model.points import Points
+from ecm.model.series import SeriesKey
 
 _ROWS = 65_536
 """Rows of a row group: points lie sorted by series, so that a few series are read from a few groups."""
