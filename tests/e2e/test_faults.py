@@ -72,6 +72,8 @@ class Fault:
     name: str
     breaking: Callable[[Scene], AbstractContextManager[None]]
     outcomes: frozenset[str]
+    worked: bool = True
+    """There was something to do: a run that has nothing to do proves little."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Trial:
     lost: frozenset[str]
     """Instances that were well and are gone."""
     journal_kept: bool
+    failed_calls: int
+    """As the fault made them."""
 
     @property
     def survived(self) -> bool:
@@ -122,7 +126,7 @@ def flaky(how: str, seed: int, work: Callable[[Scene], None]) -> Callable[[Scene
 
 
 def grow(scene: Scene) -> None:
-    scene.need(scene.load + 350)
+    scene.need(scene.load + 1500)
 
 
 def lose_an_instance(scene: Scene) -> None:
@@ -146,6 +150,14 @@ def quota(name: str, most: int) -> Callable[[Scene], AbstractContextManager[None
         return _aws(scene, quotas={name: most})
 
     return breaking
+
+
+@contextmanager
+def addresses(scene: Scene) -> Iterator[None]:
+    """The account has as many addresses as it may, and more load asks for more."""
+    grow(scene)
+    with _aws(scene, quotas={"addresses": 1}):
+        yield
 
 
 @contextmanager
@@ -173,6 +185,25 @@ def zone_gone(scene: Scene) -> Iterator[None]:
     placed = [i for i in instances(scene.project.aws) if i["InstanceId"] in scene.alive()]
     scene.terminate({i["InstanceId"] for i in placed if i["Placement"]["AvailabilityZone"] == ZONE})
     with _aws(scene, no_capacity=[{"shape": "*", "zone": ZONE}], delay_ms={"RunInstances": 1000}):
+        yield
+
+
+@contextmanager
+def half_a_zone_gone(scene: Scene) -> Iterator[None]:
+    """Half of a zone's instances are gone at once."""
+    assert scene.project.aws is not None
+    there = [i["InstanceId"] for i in instances(scene.project.aws) if i["Placement"]["AvailabilityZone"] == ZONE]
+    there = sorted(set(there) & scene.alive())
+    assert len(there) > 1, "there is no half of one"
+    scene.terminate(set(there[: len(there) // 2]))
+    yield
+
+
+@contextmanager
+def launches_refused(scene: Scene) -> Iterator[None]:
+    """No instance may be launched: the account has as many as it may."""
+    lose_an_instance(scene)
+    with _aws(scene, fail=[{"action": "RunInstances", "code": "InstanceLimitExceeded"}]):
         yield
 
 
@@ -287,6 +318,8 @@ STALE = frozenset({"stale-inputs"})
 SHORT = STOPS | {"refused", "needs-review"}
 """Also while marks of an earlier refusal still hold: then a person is asked before the launch is tried."""
 ANY = frozenset({"applied", "failed", "needs-review", "converged"})
+FAILING = {"throttled", "error 500", "timed out", "mixed", "launches refused"}
+"""Kinds of faults that let calls fail."""
 FAULTS = (
     # First: the other run is told the machine's own time.
     Fault("two runs", "two runs at once", second_run, STOPS | STILL | WORKS),
@@ -298,26 +331,30 @@ FAULTS = (
     *(Fault("timed out", f"20 % of calls get no answer, seed {s}", flaky("drop", s, lose_a_rule), ANY) for s in SEEDS),
     *(Fault("mixed", f"20 % of calls fail somehow, seed {s}", flaky("mixed", s, lose_an_instance), ANY) for s in SEEDS),
     Fault("never healthy", "an instance that is never healthy", never_healthy, ANY),
+    Fault("zone", "half of a zone's nodes gone", half_a_zone_gone, WORKS),
     Fault("zone", "half of the nodes gone with their zone", zone_gone, WORKS),
     Fault("disk", "the store's disk is full", lambda s: full(s, store_folder(s)), STOPS),
     Fault("disk", "the store cannot be written", lambda s: read_only(s, store_folder(s)), STOPS),
     Fault("disk", "the state cannot be written", lambda s: read_only(s, state_folder(s)), STOPS),
-    Fault("journal", "a line is written half", lambda s: torn(s, b"", cut=20), WORKS | STILL),
-    Fault("journal", "garbage at the end", lambda s: torn(s, b"\0\0\xff{]\n\0"), WORKS | STILL),
-    Fault("telemetry", "shuffled", lambda s: measured(s, shuffled), STILL),
-    Fault("telemetry", "doubled", lambda s: measured(s, lambda rows: [*rows, *rows]), STILL),
-    Fault("telemetry", "zeroed", lambda s: measured(s, zeroed), STILL),
+    Fault("journal", "a line is written half", lambda s: torn(s, b"", cut=20), STILL, worked=False),
+    Fault("journal", "garbage at the end", lambda s: torn(s, b"\0\0\xff{]\n\0"), STILL, worked=False),
+    Fault("telemetry", "shuffled", lambda s: measured(s, shuffled), STILL, worked=False),
+    Fault("telemetry", "doubled", lambda s: measured(s, lambda rows: [*rows, *rows]), STILL, worked=False),
+    Fault("telemetry", "zeroed", lambda s: measured(s, zeroed), STILL, worked=False),
     Fault(
         "telemetry",
         "frozen",
         lambda s: measured(s, lambda rows: rows[: len(rows) * 2 // 3]),
-        frozenset({"stale-inputs"}),
+        STALE,
+        worked=False,
     ),
-    Fault("clock", "six hours ahead", lambda s: wrong_clock(s, timedelta(hours=6)), STALE),
-    Fault("clock", "three days behind", lambda s: wrong_clock(s, timedelta(days=-3)), STILL | STALE),
+    Fault("clock", "six hours ahead", lambda s: wrong_clock(s, timedelta(hours=6)), STALE, worked=False),
+    Fault("clock", "three days behind", lambda s: wrong_clock(s, timedelta(days=-3)), STILL | STALE, worked=False),
     # Last: their marks of places without capacity hold for minutes.
     Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
     Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
+    Fault("quota", "AddressLimitExceeded", addresses, SHORT),
+    Fault("launches refused", "InstanceLimitExceeded", launches_refused, SHORT),
 )
 
 
@@ -375,7 +412,8 @@ def trial(request: pytest.FixtureRequest, scene: Scene) -> Trial:
     fault: Fault = request.param
     project = scene.project
     blank = unknown_to_the_state(project)
-    journal = project.store.journal()
+    assert project.aws is not None
+    journal, injected = project.store.journal(), project.aws.injected()
     scene.ill.clear()
     well = scene.alive()
     with fault.breaking(scene):
@@ -393,16 +431,27 @@ def trial(request: pytest.FixtureRequest, scene: Scene) -> Trial:
         orphans=frozenset(unknown_to_the_state(project) - blank),
         lost=frozenset(well - scene.ill - scene.alive()),
         journal_kept=kept[: len(journal)] == journal and len(kept) > len(journal),
+        failed_calls=project.aws.injected() - injected,
     )
 
 
 def test_the_run_ends_with_an_outcome_that_may_be(trial: Trial, record_property: Callable[[str, object], None]) -> None:
     record_property("faults", [[trial.fault.kind, trial.survived]])
+    record_property("outcomes", [*trial.during, *trial.after])
     assert trial.during[-1].partition(":")[0] in trial.fault.outcomes, trial.during
 
 
 def test_the_next_runs_converge(trial: Trial) -> None:
     assert trial.after[-1].startswith("converged"), (trial.during, trial.after)
+
+
+def test_there_was_something_to_do(trial: Trial) -> None:
+    applied = any(said.startswith("applied") for said in (*trial.during, *trial.after))
+    assert applied == trial.fault.worked, (trial.during, trial.after)
+
+
+def test_calls_did_fail(trial: Trial) -> None:
+    assert (trial.failed_calls > 0) == (trial.fault.kind in FAILING), trial.during
 
 
 def test_nothing_is_orphaned_or_doubled(trial: Trial) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tools.standin.faults import write
+from tools.standin.faults import INJECTED, write
 from tools.standin.kind import Client, make_client
 
 REAL_PLUGIN = "ECM_REAL_AWS_PLUGIN"
@@ -108,7 +108,7 @@ class EmbeddedAws:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.fault_file.unlink(missing_ok=True)
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        log = self.folder / "aws.log"
+        log = self.log
         with log.open("wb") as stream:
             command = [
                 sys.executable,
@@ -160,6 +160,15 @@ class EmbeddedAws:
     def fault_file(self) -> Path:
         """Where the server reads its faults."""
         return self.folder / "faults.json"
+
+    @property
+    def log(self) -> Path:
+        """What the server writes."""
+        return self.folder / "aws.log"
+
+    def injected(self) -> int:
+        """Return how many calls `fail` and `flaky` have let fail since the start."""
+        return sum(line.startswith(INJECTED) for line in self.log.read_text(errors="replace").splitlines())
 
     @property
     def environment(self) -> dict[str, str]:

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 ANY = "*"
+INJECTED = "injected:"
+"""How the server's log begins the line of a call that `fail` or `flaky` let fail."""
 
 
 class FaultError(ValueError):

@@ -33,13 +33,13 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from tools.standin.faults import Fail, FaultError, FaultFile
+from tools.standin.faults import INJECTED, Fail, FaultError, FaultFile
 from tools.standin.refusals import install
 
 _FLAKING = {
     "throttle": Fail(action="*", code="RequestLimitExceeded", message="Request limit exceeded.", status=503),
     "error": Fail(action="*", code="InternalError", message="An internal error has occurred", status=500),
-    "drop": Fail(action="*", code="NobodyReadsThis", status=500),
+    "drop": Fail(action="*", code="NoAnswer", status=500),
 }
 
 
@@ -103,6 +103,7 @@ class Application:
             except FaultError as error:
                 failing = Fail(action="", code="InternalError", message=f"fault file: {error}", status=500)
             if failing is not None:
+                print(f"{INJECTED} {action} {failing.code}", file=sys.stderr, flush=True)
                 body = _error(failing.code, failing.message)
                 headers = [
                     ("Content-Type", "text/xml"),
