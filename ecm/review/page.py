@@ -52,6 +52,10 @@ svg { display: block; width: 100%; height: auto } .phone { display: none }
 details { border-top: 1px solid var(--line); padding: .2rem 0 }
 summary { font-weight: 600; padding: .45rem 0; cursor: pointer }
 .quiet { color: var(--quiet) } a { color: inherit }
+@media print {
+  details::details-content { content-visibility: visible; height: auto } .scroll { overflow: visible }
+  pre { white-space: pre-wrap }
+}
 @media (max-width: 640px) {
   .wide { display: none } .phone { display: block } body { padding: .6rem } th, td { min-width: 7rem }
 }

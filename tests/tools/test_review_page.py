@@ -58,15 +58,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
+@pytest.fixture(scope="module", params=["event", "policy_violation"])
+def change(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def review() -> Review:
-    made = PREPARED["event"]()
+def review(change: str) -> Review:
+    made = PREPARED[change]()
     return build(made.plan, made.context)
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path, review: Review) -> Path:
-    path = folder / "review.html"
+def page(folder: Path, review: Review, change: str) -> Path:
+    path = folder / f"{change}.html"
     path.write_text(as_page(review))
     return path
 
@@ -113,11 +118,26 @@ def test_what_is_looked_for_would_be_seen(chromium: str, page: Path, tmp_path: P
     assert found["wide"] > 390
 
 
-@pytest.mark.parametrize("screen", WIDTHS)
-def test_its_picture_is_kept(screen: str, chromium: str, page: Path, folder: Path, tmp_path: Path) -> None:
-    kept = folder / f"review-{screen}.png"
+@pytest.mark.parametrize("look", [*WIDTHS, "dark"])
+def test_its_picture_is_kept(look: str, chromium: str, page: Path, folder: Path, tmp_path: Path) -> None:
+    kept = folder / f"{page.stem}-{look}.png"
+    width = WIDTHS.get(look, WIDTHS["desktop"])
+    words = ["--blink-settings=preferredColorScheme=0"] if look == "dark" else []
     _, console = browse(
-        chromium, tmp_path, f"--window-size={WIDTHS[screen]},4000", f"--screenshot={kept}", page.as_uri()
+        chromium, tmp_path, *words, f"--window-size={width},4000", f"--screenshot={kept}", page.as_uri()
     )
     assert console == ""
     assert kept.stat().st_size > 50_000
+
+
+def test_on_paper_everything_is_open(chromium: str, page: Path, tmp_path: Path) -> None:
+    shut = tmp_path / "shut.html"
+    text = page.read_text()
+    shut.write_text(text.replace("content-visibility: visible", ""))
+    assert shut.read_text() != text
+    sizes = []
+    for which in (page, shut):
+        printed = tmp_path / f"{which.stem}.pdf"
+        browse(chromium, tmp_path, f"--print-to-pdf={printed}", which.as_uri())
+        sizes.append(printed.stat().st_size)
+    assert sizes[0] > 1.1 * sizes[1], "the details are printed, too"
