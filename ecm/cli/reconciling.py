@@ -224,7 +224,8 @@ class _Reconciler:
             files.write(report.with_suffix(".html"), as_page(found))
         reason = _hits(made) or "; ".join(made.verdict.reasons)
         if made.verdict.decision is Decision.REVIEW:
-            reason += f"; read {report.name} or its page {report.stem}.html, then: ecm approve {made.digest[:SHOWN]} --stack {made.stack}"
+            read = f"{report.name} or its page {report.stem}.html"
+            reason += f"; read {read}, then: ecm approve {made.digest[:SHOWN]} --stack {made.stack}"
         raise Ended(_OF_DECISION[made.verdict.decision], reason, plan=made.digest, report=report)
 
     def _up(self, plan: Plan, stands: Standing, *, previewed: str | None = None) -> NoReturn:
