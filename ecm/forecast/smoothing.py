@@ -54,6 +54,7 @@ class State:
         np.put_along_axis(at_place, places.T, usual.T, axis=0)
         self.day += at_place.reshape(day, *(1,) * (len(sets) - 1), len(level))
         self.week = np.zeros((week, *sets))
+        self._damped: dict[int, Values] = {}
 
     def ahead(self, steps: int) -> Values:
         """Return the forecasts of the next `steps` steps, shape (steps, *sets, series)."""
@@ -67,15 +68,16 @@ class State:
     def one_ahead(self, steps: int) -> Values:
         """Return the forecast `steps` steps ahead, shape (*sets, series)."""
         place, damping = self.step + steps, self.rates.damping
-        sums = damping * (1 - damping**steps) / (1 - damping)
-        path: Values = self.level + sums * self.slope + self.day[place % len(self.day)]
+        if steps not in self._damped:
+            self._damped[steps] = damping * (1 - damping**steps) / (1 - damping)
+        path: Values = self.level + self._damped[steps] * self.slope + self.day[place % len(self.day)]
         path += self.week[place % len(self.week)]
         return path
 
-    def move(self, value: Values, seen: Values, early: tuple[Values, Values]) -> None:
+    def move(self, value: Values, seen: Values, seasonal: tuple[Values, Values]) -> None:
         """Take the value of the next step, shape (series,), where `seen` is 1; elsewhere what was expected holds.
 
-        `early` are lower bounds of the rates of the two seasons: each season begins as the mean of its first values.
+        `seasonal` are the rates of the two seasons as they are now.
         """
         self.step += 1
         day, week = self.day[self.step % len(self.day)], self.week[self.step % len(self.week)]
@@ -85,10 +87,10 @@ class State:
         self.level += self.rates.level * error
         self.slope += self.rates.trend * error
         bound = SEASON_CLIP * self.size
-        cut = np.clip(error, -bound, bound)
+        cut = np.minimum(np.maximum(error, -bound), bound)
         self.size += (np.abs(cut) - self.size) * seen / len(self.day)
-        day += np.maximum(self.rates.day, early[0]) * cut
-        week += np.maximum(self.rates.week, early[1]) * cut
+        day += seasonal[0] * cut
+        week += seasonal[1] * cut
 
 
 def smooth(panel: Panel, rates: Rates) -> Iterator[State]:
@@ -105,12 +107,13 @@ def smooth(panel: Panel, rates: Rates) -> Iterator[State]:
     columns = np.ascontiguousarray(panel.values.T)
     seen = (~np.isnan(columns) & (np.arange(len(columns))[:, None] >= start)).astype(np.float64)
     columns = np.nan_to_num(columns)
-    early = (np.zeros(len(start)), np.zeros(len(start)))
+    seasonal = (rates.day, rates.week)
     for step in range(len(columns)):
         if step % day == 0:
             age = np.maximum(step - start, 0)
-            early = (1.0 / (2 + age // day), 1.0 / (2 + age // week))
-        state.move(columns[step], seen[step], early)
+            # Each season begins as the mean of its first values.
+            seasonal = np.maximum(rates.day, 1.0 / (2 + age // day)), np.maximum(rates.week, 1.0 / (2 + age // week))
+        state.move(columns[step], seen[step], seasonal)
         yield state
 
 
