@@ -77,10 +77,14 @@ def levels(residual: Values, share: Values) -> Values:
     found = np.zeros((residual.shape[1], *now.shape))
     # Step by step through memory: time comes first.
     columns = np.ascontiguousarray(residual.T)
-    seen = ~np.isnan(columns)
-    columns = np.where(seen, columns, 0.0)
-    for step in range(len(columns)):
-        now += share * (seen[step] * (columns[step] - now))
+    seen = (~np.isnan(columns)).astype(np.float64)
+    columns = np.nan_to_num(columns)
+    gap = np.empty_like(now)
+    for step, (column, here) in enumerate(zip(columns, seen, strict=True)):
+        np.subtract(column, now, out=gap)
+        gap *= here
+        gap *= share
+        now += gap
         found[step] = now
     return np.moveaxis(found, 0, -1)
 
