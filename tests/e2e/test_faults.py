@@ -338,8 +338,8 @@ FAULTS = (
     Fault("disk", "the store's disk is full", lambda s: full(s, store_folder(s)), STOPS),
     Fault("disk", "the store cannot be written", lambda s: read_only(s, store_folder(s)), STOPS),
     Fault("disk", "the state cannot be written", lambda s: read_only(s, state_folder(s)), STOPS),
-    Fault("journal", "a line is written half", lambda s: torn(s, b"", cut=20), STILL, worked=False),
-    Fault("journal", "garbage at the end", lambda s: torn(s, b"\0\0\xff{]\n\0"), STILL, worked=False),
+    Fault("journal", "a line is written half", lambda s: torn(s, b"", cut=20), WORKS | STILL, worked=False),
+    Fault("journal", "garbage at the end", lambda s: torn(s, b"\0\0\xff{]\n\0"), WORKS | STILL, worked=False),
     Fault("telemetry", "shuffled", lambda s: measured(s, shuffled), STILL, worked=False),
     Fault("telemetry", "doubled", lambda s: measured(s, lambda rows: [*rows, *rows]), STILL, worked=False),
     Fault("telemetry", "zeroed", lambda s: measured(s, zeroed), STILL, worked=False),
@@ -452,8 +452,8 @@ def test_the_next_runs_converge(trial: Trial) -> None:
 
 
 def test_there_was_something_to_do(trial: Trial) -> None:
-    applied = any(said.startswith("applied") for said in (*trial.during, *trial.after))
-    assert applied == trial.fault.worked, (trial.during, trial.after)
+    changed = [said for said in (*trial.during, *trial.after) if said.startswith("applied") and "no change" not in said]
+    assert bool(changed) == trial.fault.worked, (trial.during, trial.after)
 
 
 def test_calls_did_fail(trial: Trial) -> None:
