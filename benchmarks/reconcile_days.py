@@ -64,6 +64,7 @@ EVERY_MIN = 15
 END = datetime(2026, 3, 5, tzinfo=UTC)
 """Where the traces end, after they were moved by whole weeks."""
 HISTORY_DAYS = 28
+"""Whole days, as a retention deletes them."""
 DATA = ROOT.parent / "shared" / "data" / "telemetry"
 TRACES = (
     ("intranet", "appserver_requests_1h_2015_2017.csv", "request per h", 0.006, 60),
@@ -148,7 +149,8 @@ def simulate(folder: Path, table: pd.DataFrame, times: list[datetime], *, show: 
     steps, found, people = [], Counter[str](), 0
     for at in track(times, "scheduled runs", console=Console(stderr=True), disable=not show):
         account.at = at
-        write_table(table[(table["timestamp"] >= at - timedelta(days=HISTORY_DAYS)) & (table["timestamp"] < at)], load)
+        first = at.replace(hour=0, minute=0) - timedelta(days=HISTORY_DAYS)
+        write_table(table[(table["timestamp"] >= first) & (table["timestamp"] < at)], load)
         with redirect_stderr(io.StringIO()) as said:
             run = reconcile(session, RunLog(session, as_json=True), None)
         found[run.outcome.value] += 1
