@@ -26,6 +26,7 @@ from ecm.cli.commands import (
     reconcile,
     review,
     schema,
+    serve,
 )
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
@@ -50,6 +51,7 @@ app = typer.Typer(
       ecm up --stack prod                                Pulumi makes it so
       ecm verify --stack prod                            does what runs match?
       ecm reconcile --stack prod                         all of it, within the limits
+      ecm serve --help                                   the routing service: requests in, chains and leases out
       ecm adopt --help                                   from an existing VPC and WireGuard configuration
 
     \b
@@ -72,6 +74,7 @@ for _module in (
     lab,
     demo,
     adopt,
+    serve,
 ):
     _module.register(app)
 

@@ -24,6 +24,9 @@ SWEPT: Final = 500
 KEPT_MS: Final = 600_000
 """An idempotency key is kept for as long as its lease may live, and at least so long."""
 
+NO_LEASE: Final = "no lease {}; it may have expired or been released"
+"""Also said of others' leases: nobody learns of them."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -149,7 +152,7 @@ class Writing:
             "SELECT body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, self.now_ms)
         ).fetchone()
         if row is None:
-            raise UnknownError(f"no lease {lease_id}; it may have expired or been released")
+            raise UnknownError(NO_LEASE.format(lease_id))
         return Lease.model_validate_json(row[0])
 
     def renew(self, lease: Lease) -> None:
@@ -242,12 +245,35 @@ class Reader:
         )
         return tuple(Lease.model_validate_json(body) for (body,) in rows.fetchall())
 
+    def lease(self, lease_id: str, now: datetime, *, applications: frozenset[str] | None) -> Lease:
+        """Return one lease of `applications` (None: of any); UnknownError where there is none."""
+        row = self._db.execute(
+            "SELECT application, body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, milliseconds(now))
+        ).fetchone()
+        if row is None or (applications is not None and row[0] not in applications):
+            raise UnknownError(NO_LEASE.format(lease_id))
+        return Lease.model_validate_json(row[1])
+
+    def check(self) -> None:
+        """BookError where the book cannot be read."""
+        try:
+            self._db.execute("SELECT applied FROM book").fetchone()
+        except sqlite3.Error as error:
+            raise BookError(f"the lease book cannot be read: {error}") from None
+
     def counts(self, now: datetime) -> Mapping[str, int]:
         """Return the number of leases by application."""
         rows = self._db.execute(
             "SELECT application, count(*) FROM leases WHERE expires_ms > ? GROUP BY application", (milliseconds(now),)
         )
         return dict(rows.fetchall())
+
+    def promised(self, now: datetime) -> int:
+        """Return the sum of all leases, Mbit/s."""
+        (found,) = self._db.execute(
+            "SELECT coalesce(sum(mbps), 0) FROM leases WHERE expires_ms > ?", (milliseconds(now),)
+        ).fetchone()
+        return int(found)
 
     def audit(self) -> tuple[str, ...]:
         """Return what is wrong with the book, one sentence each: counted again from every lease.

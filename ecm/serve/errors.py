@@ -73,3 +73,14 @@ class TooManyError(ServeError):
 
     status = 429
     title = "too many requests"
+
+
+class FaultError(ServeError):
+    """A fault of ECM itself; nothing was written."""
+
+    status = 500
+    title = "a fault of ecm itself"
+
+
+class ListenError(ServeError):
+    """The service cannot be reached where it was told to listen."""

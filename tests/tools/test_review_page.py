@@ -6,8 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from ecm.cli.reviewing import as_page
 from ecm.model.review import Review
 from ecm.review import build
+from tests.browser import browse, require_chromium
 from tests.reviews import PREPARED
 
 pytestmark = pytest.mark.tools
@@ -41,12 +40,7 @@ document.querySelector("iframe").onload = (e) => {{
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("ECM_REQUIRE_TOOLS"):
-            pytest.fail("Chromium is not installed")
-        pytest.skip("needs Chromium")
-    return found
+    return require_chromium()
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +68,6 @@ def page(folder: Path, review: Review, change: str) -> Path:
     path = folder / f"{change}.html"
     path.write_text(as_page(review))
     return path
-
-
-def browse(chromium: str, home: Path, *words: str) -> tuple[str, str]:
-    """Run headless Chromium and return what it printed, and its console."""
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr")
-    command = [chromium, *options, f"--user-data-dir={home / 'profile'}", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
 def probed(chromium: str, page: Path, width: int, home: Path) -> tuple[dict[str, Any], str]:

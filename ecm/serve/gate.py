@@ -1,0 +1,70 @@
+"""The gate before every route: who asks, before a byte of the body is read; headers and measures of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ecm.serve.access import Access
+from ecm.serve.answers import problem
+from ecm.serve.errors import ServeError, TooManyError, UnauthenticatedError
+from ecm.serve.measures import Measures
+
+OPEN: Final = ("/healthz", "/openapi.json")
+"""Paths that tell nothing of a stack and ask for no token."""
+PAGE: Final = "/"
+"""The status page: browsers send the token as the password of HTTP Basic."""
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Gate:
+    """ASGI middleware: no request passes without a token that holds and has not used up its rate."""
+
+    def __init__(self, app: ASGIApp, *, access: Access, measures: Measures, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._access = access
+        self._measures = measures
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its token in `request.state.token`, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock()
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+                route = scope.get("route")
+                path = getattr(route, "path", "none")
+                self._measures.answered(path, message["status"], self._clock() - began)
+            await send(message)
+
+        path = scope["path"]
+        if path not in OPEN:
+            try:
+                sent = Headers(scope=scope).get("authorization")
+                scope.setdefault("state", {})["token"] = self._access.bearer(sent, basic=path == PAGE)
+            except ServeError as error:
+                await _refusal(error, basic=path == PAGE)(scope, receive, answer)
+                return
+        await self._app(scope, receive, answer)
+
+
+def _refusal(error: ServeError, *, basic: bool) -> Response:
+    headers = {}
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = 'Basic realm="ecm", charset="UTF-8"' if basic else 'Bearer realm="ecm"'
+    if isinstance(error, TooManyError):
+        headers["Retry-After"] = "1"
+    return problem(error, headers)

@@ -1,0 +1,92 @@
+"""One process of the service: its book, its desk, and what it reads again from time to time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ecm.serve.access import Access, Rates
+from ecm.serve.book import Book, Reader
+from ecm.serve.desk import Desk
+from ecm.serve.measures import Measures
+from ecm.serve.offer import Offer
+from ecm.serve.tokens import Tokens
+
+_LOG: Final = logging.getLogger(__name__)
+TOKENS_S: Final = 1.0
+"""Between two looks at the tokens: so soon every process refuses a revoked one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a process is started with."""
+
+    path: Path
+    """The lease book."""
+    stack: str
+    clock: Callable[[], datetime]
+    """The time, to the millisecond."""
+    offers: Callable[[], Offer]
+    """Reads what the applied plan offers; called in a thread."""
+    refresh_s: float = 10.0
+    """Between two looks for a newer plan."""
+    rate_per_s: float = 200.0
+    """Requests of one token a second."""
+
+
+class Service:
+    """What the routes work with; BookError where the book cannot be used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = settings.clock
+        self.measures = Measures()
+        self.access = Access(settings.clock, Rates(settings.rate_per_s, time.monotonic))
+        self._book = Book(settings.path, settings.stack)
+        self.reader = Reader(settings.path, settings.stack)
+        self._tokens = Tokens(settings.path, settings.stack)
+        self.desk = Desk(self._book, settings.clock, self._offers)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve for the block: with the plan and the tokens read; what waits at its end is answered."""
+        self.access.take(self._tokens.held())
+        writing = asyncio.create_task(self.desk.run())
+        await self.desk.follow()
+        tasks = [
+            asyncio.create_task(_again(self.settings.refresh_s, self.desk.follow)),
+            asyncio.create_task(_again(TOKENS_S, self._look_at_tokens)),
+        ]
+        try:
+            yield
+        finally:
+            self.desk.close()
+            await writing
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for opened in (self._book, self.reader, self._tokens):
+                opened.close()
+
+    async def _offers(self) -> Offer:
+        return await asyncio.to_thread(self.settings.offers)
+
+    async def _look_at_tokens(self) -> None:
+        self.access.take(await asyncio.to_thread(self._tokens.held))
+
+
+async def _again(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` every so many seconds; what it cannot read now stays as it was read last."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            _LOG.exception("could not be read again; going on with what was read before")
