@@ -41,6 +41,7 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.assignment
 	@$(BIN)/python -m benchmarks.forecast_scale
 	@$(BIN)/python -m benchmarks.history
+	@$(BIN)/python -m benchmarks.service
 	@$(BIN)/python -m benchmarks.failover
 	@$(BIN)/python -m benchmarks.chain_throughput
 	@$(BIN)/python -m benchmarks.events
@@ -54,6 +55,7 @@ bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.assignment --quick
 	@$(BIN)/python -m benchmarks.forecast_scale --quick
 	@$(BIN)/python -m benchmarks.history --quick
+	@$(BIN)/python -m benchmarks.service --quick
 	@$(BIN)/python -m benchmarks.events --quick
 	@$(BIN)/python -m benchmarks.cold_start --quick
 	@$(BIN)/python -m benchmarks.level_shift --quick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ from ecm import __version__
 from ecm.serve.answers import problem
 from ecm.serve.errors import ServeError
 from ecm.serve.gate import Gate
-from ecm.serve.routes import router
+from ecm.serve.routes import add_routes, document
 from ecm.serve.service import Service, Settings
 
 LARGEST_BODY: Final = 65_536
@@ -49,7 +50,8 @@ def make_app(settings: Settings) -> FastAPI:
     for kind in (ServeError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Gate, access=service.access, measures=service.measures, clock=time.monotonic)
-    app.include_router(router)
+    add_routes(app)
+    app.openapi = cache(partial(document, app))  # type: ignore[method-assign]
     return app
 
 

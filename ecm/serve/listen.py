@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import ssl
 import sys
 from dataclasses import dataclass
@@ -61,6 +62,9 @@ def listen(app: FastAPI, way: Way) -> None:
         timeout_graceful_shutdown=_STOP_S,
     )
     sys.setswitchinterval(_SWITCH_S)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal that stopped it once more at its end: it has done its work by then.
+        signal.signal(number, lambda *_: None)
     server = uvicorn.Server(config)
     try:
         server.run()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, Security
-from fastapi.security import HTTPBearer
+from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi.openapi.utils import get_openapi
 
 from ecm.model import exposition
 from ecm.model.request import RouteDecision
@@ -27,13 +27,9 @@ from ecm.serve.service import Service
 from ecm.serve.tokens import Token
 
 JSON: Final = "application/json"
+SCHEME: Final = "token"
 MOST: Final = 200
 """Leases of one answer."""
-
-
-def _says(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {s: {"description": _MEANING[s], "content": content} for s in (*statuses, 400, 401, 413, 422, 429, 503)}
 
 
 _MEANING: Final = {
@@ -49,18 +45,6 @@ _MEANING: Final = {
 }
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-def _token(request: Request) -> Token:
-    token: Token = request.state.token
-    return token
-
-
-With = Annotated[Service, Depends(_service)]
-By = Annotated[Token, Depends(_token)]
 Id = Annotated[LeaseId, Path(description="The lease's id.")]
 Key = Annotated[
     str | None,
@@ -72,76 +56,112 @@ Key = Annotated[
     ),
 ]
 
-router = APIRouter()
-# The gate checks tokens before a body is read; the dependency says so in the OpenAPI document.
-_guarded = APIRouter(prefix="/v1", dependencies=[Security(HTTPBearer(auto_error=False, description="ecm serve token"))])
+
+def add_routes(app: FastAPI) -> None:
+    """Declare every route of the service. The gate checks tokens; here it is only said which routes ask for one."""
+    app.post("/v1/routes", status_code=201, response_model=Granted, **_says(403, 404, 409))(ask)
+    app.post("/v1/routes/what-if", response_model=RouteDecision, **_says(403, 404))(what_if)
+    app.get("/v1/leases", response_model=LeasePage, **_says())(leases)
+    app.get("/v1/leases/{lease_id}", response_model=Lease, **_says(404))(lease)
+    app.post("/v1/leases/{lease_id}/renew", response_model=Lease, **_says(404, 409))(renew)
+    app.delete("/v1/leases/{lease_id}", status_code=204, **_says(404))(release)
+    app.get("/healthz", response_model=Health, responses={503: {"model": Problem, "description": _MEANING[503]}})(
+        health
+    )
+    app.get("/metrics", include_in_schema=False)(metrics)
+    app.get("/", include_in_schema=False)(status)
 
 
-@_guarded.post("/routes", status_code=201, response_model=Granted, responses=_says(403, 404, 409))
-async def ask(asked: RouteAsked, service: With, token: By, key: Key = None) -> Response:
+def _says(*statuses: int) -> dict[str, Any]:
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    every = (*statuses, 400, 401, 413, 422, 429, 503)
+    return {
+        "responses": {status: {"description": _MEANING[status], "content": content} for status in every},
+        "openapi_extra": {"security": [{SCHEME: []}]},
+    }
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with how a token is sent."""
+    made = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, summary=app.summary
+    )
+    bearer = {"type": "http", "scheme": "bearer", "description": "ecm serve token makes one"}
+    made["components"]["securitySchemes"] = {SCHEME: bearer}
+    return made
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _token(request: Request) -> Token:
+    token: Token = request.state.token
+    return token
+
+
+async def ask(request: Request, asked: RouteAsked, key: Key = None) -> Response:
     """Decide on a chain and promise its bandwidth, in one step; the answer is on the disk before it is sent."""
-    may_ask(token, asked.application)
-    answer = await service.desk.do(orders.grant(asked, key))
+    may_ask(_token(request), asked.application)
+    answer = await _service(request).desk.do(orders.grant(asked, key))
     return Response(answer, status_code=201, media_type=JSON)
 
 
-@_guarded.post("/routes/what-if", response_model=RouteDecision, responses=_says(403, 404))
-async def what_if(asked: RouteAsked, service: With, token: By) -> Response:
+async def what_if(request: Request, asked: RouteAsked) -> Response:
     """Decide on a chain with what is free now, and promise nothing."""
-    may_ask(token, asked.application)
+    may_ask(_token(request), asked.application)
+    service = _service(request)
     free = {load.tier: load.free_mbps for load in service.reader.loads()}
     return _json(service.desk.offer.decide(asked, lambda tier: free.get(tier, 0)))
 
 
-@_guarded.get("/leases", response_model=LeasePage, responses=_says())
 async def leases(
-    service: With,
-    token: By,
+    request: Request,
     after: Annotated[LeaseId | None, Query(description="Only leases with a higher id.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
 ) -> Response:
     """List the leases of the token's applications; an operator's token lists all."""
-    found = service.reader.leases(service.clock(), applications=may_see(token), after=after or "", most=limit)
+    service, applications = _service(request), may_see(_token(request))
+    found = service.reader.leases(service.clock(), applications=applications, after=after or "", most=limit)
     return _json(LeasePage(leases=found, after=found[-1].id if len(found) == limit else None))
 
 
-@_guarded.get("/leases/{lease_id}", response_model=Lease, responses=_says(404))
-async def lease(lease_id: Id, service: With, token: By) -> Response:
+async def lease(request: Request, lease_id: Id) -> Response:
     """Show one lease."""
-    return _json(service.reader.lease(lease_id, service.clock(), applications=may_see(token)))
+    service, applications = _service(request), may_see(_token(request))
+    return _json(service.reader.lease(lease_id, service.clock(), applications=applications))
 
 
-@_guarded.post("/leases/{lease_id}/renew", response_model=Lease, responses=_says(404, 409))
-async def renew(lease_id: Id, asked: RenewalAsked, service: With, token: By) -> Response:
+async def renew(request: Request, lease_id: Id, asked: RenewalAsked) -> Response:
     """Let a lease live longer."""
-    return _json(await service.desk.do(orders.renew(lease_id, asked.ttl_s, frozenset(token.applications))))
+    applications = frozenset(_token(request).applications)
+    return _json(await _service(request).desk.do(orders.renew(lease_id, asked.ttl_s, applications)))
 
 
-@_guarded.delete("/leases/{lease_id}", status_code=204, responses=_says(404))
-async def release(lease_id: Id, service: With, token: By) -> Response:
+async def release(request: Request, lease_id: Id) -> Response:
     """Give a lease's bandwidth back."""
-    await service.desk.do(orders.release(lease_id, frozenset(token.applications)))
+    await _service(request).desk.do(orders.release(lease_id, frozenset(_token(request).applications)))
     return Response(status_code=204)
 
 
-@router.get("/metrics", include_in_schema=False)
-async def metrics(service: With, token: By) -> Response:
+async def metrics(request: Request) -> Response:
     """Measures of this process and of the book, for Prometheus; for operators."""
-    operator(token)
+    operator(_token(request))
+    service = _service(request)
     page = service.measures.page(service.desk, service.reader.loads(), service.reader.counts(service.clock()))
     return Response(page, media_type=exposition.CONTENT_TYPE)
 
 
-@router.get("/", include_in_schema=False)
-async def status(service: With, token: By, after: LeaseId | None = None) -> Response:
+async def status(request: Request, after: LeaseId | None = None) -> Response:
     """Show chains, tiers, load and leases, for people; for operators."""
-    operator(token)
-    return Response(status_page(service, after or ""), media_type="text/html; charset=utf-8")
+    operator(_token(request))
+    return Response(status_page(_service(request), after or ""), media_type="text/html; charset=utf-8")
 
 
-@router.get("/healthz", response_model=Health, responses={503: {"model": Problem, "description": _MEANING[503]}})
-async def health(service: With) -> Response:
+async def health(request: Request) -> Response:
     """Whether the service answers: the book can be read and a plan is known."""
+    service = _service(request)
     service.reader.check()
     _ = service.desk.offer
     return _json(Health(status="ok"))
@@ -149,6 +169,3 @@ async def health(service: With) -> Response:
 
 def _json(value: RouteDecision | LeasePage | Lease | Health) -> Response:
     return Response(value.model_dump_json(), media_type=JSON)
-
-
-router.include_router(_guarded)

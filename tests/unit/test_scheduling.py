@@ -48,14 +48,16 @@ def test_systemd_accepts_the_units(units: Path) -> None:
     argv = [tool("systemd-analyze"), "verify", "--man=no", str(units / "ecm-reconcile@prod.timer")]
     (units / "ecm-reconcile@prod.timer").symlink_to("ecm-reconcile@.timer")
     (units / "ecm-reconcile@prod.service").symlink_to("ecm-reconcile@.service")
-    for name in ("ecm-reconcile@prod.timer", "ecm-reconcile@prod.service"):
+    (units / "ecm-serve@prod.service").symlink_to("ecm-serve@.service")
+    for name in ("ecm-reconcile@prod.timer", "ecm-reconcile@prod.service", "ecm-serve@prod.service"):
         argv[-1] = str(units / name)
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_service_is_locked_in(units: Path) -> None:
-    unit = units / "ecm-reconcile@.service"
+@pytest.mark.parametrize("name", ["ecm-reconcile@.service", "ecm-serve@.service"])
+def test_the_service_is_locked_in(units: Path, name: str) -> None:
+    unit = units / name
     argv = [tool("systemd-analyze"), "security", "--offline=true", "--no-pager", str(unit)]
     said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
@@ -113,7 +115,7 @@ def commands() -> list[list[str]]:
 def test_the_commands_that_are_run_exist_with_their_options() -> None:
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     found = commands()
-    assert {words[0] for words in found} == {"plan", "review", "up", "verify", "reconcile", "status"}
+    assert {words[0] for words in found} == {"plan", "review", "up", "verify", "reconcile", "status", "serve"}
     for name, *words in found:
         options = {flag for parameter in known[name].params for flag in parameter.opts} | {"--json"}
         assert {word for word in words if word.startswith("--")} <= options, (name, words)

@@ -1,0 +1,108 @@
+"""`ecm serve`: tokens, what is refused before anything listens, and the service on an applied plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from ecm.cli import serving
+from ecm.cli.exits import CommandError
+from ecm.serve.book import Reader
+from ecm.serve.listen import Way
+from ecm.store import EntryKind, open_store
+from tests.cli import NOW, STACK, Project
+from tests.processes import free_port, started
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def applied(project: Project) -> Project:
+    """A project whose journal says that its plan is applied."""
+    code, out, err = project.plan("--json")
+    assert out, (code, err)
+    store = open_store(".ecm/store", stack=STACK, root=project.root)
+    store.record(EntryKind.APPLIED, at=NOW, plan=store.find_plan("latest"), who="tests")
+    return project
+
+
+def book(project: Project) -> Path:
+    return project.root / ".ecm" / "serve" / f"{STACK}.db"
+
+
+def application_of(project: Project) -> dict[str, str]:
+    store = open_store(".ecm/store", stack=STACK, root=project.root)
+    route = store.plan(store.find_plan("latest")).desired.applications[0]
+    return {"application": route.application, "vpn": route.vpn}
+
+
+def test_a_token_is_shown_once_listed_without_its_secret_and_revoked(project: Project) -> None:
+    name = serving.intent.load(ROOT, STACK).fleet.applications[0].id
+    made = project.json("serve", "token", "--application", name, "--for", "tests", "--days", "7")
+    secret = made["token"].rsplit("_", 1)[1]
+    assert (made["applications"], made["expires_at"]) == ([name], "2026-11-25T12:05:00Z")
+    assert book(project).stat().st_mode & 0o777 == 0o600
+    assert secret.encode() not in b"".join(project.files().values())
+    (listed,) = project.json("serve", "tokens")
+    assert (listed["who"], listed["id"]) == ("tests", made["token"].split("_")[1])
+    code, out, _ = project.run("serve", "tokens")
+    assert (code, "2026-11-25" in out) == (0, True)
+    assert project.run("serve", "revoke", listed["id"])[0] == 0
+    assert project.json("serve", "tokens") == []
+    code, _, err = project.run("serve", "revoke", listed["id"])
+    assert (code, "ecm serve tokens" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("token",), 64, "--application"),
+        (("token", "--application", "nobody"), 1, "not in the fleet; there is:"),
+        (("token", "--operator", "--days", "0"), 64, "--days"),
+        (("--host", "10.0.0.5"), 64, "in the clear"),
+        (("--client-ca", "ca.pem"), 64, "--tls-cert"),
+        (("--tls-cert", "cert.pem"), 64, "belong together"),
+        (("--host", "10.0.0.5", "--tls-cert", "no.pem", "--tls-key", "no.key"), 64, "no such file"),
+        ((), 1, "is applied yet; run: ecm up"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(
+    project: Project, words: tuple[str, ...], code: int, said: str
+) -> None:
+    got, _, err = project.run("serve", *words)
+    assert (got, said in err) == (code, True), err
+    assert not book(project).exists()
+
+
+def test_addresses_of_this_machine_need_no_tls() -> None:
+    for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
+        serving.check(Way(host, 1), behind_proxy=False)
+    for host in ("10.0.0.1", "::", "example.com"):
+        serving.check(Way(host, 1), behind_proxy=True)
+        with pytest.raises(CommandError):
+            serving.check(Way(host, 1), behind_proxy=False)
+
+
+@pytest.mark.slow
+def test_it_answers_from_the_applied_plan_until_it_is_stopped(applied: Project) -> None:
+    route = application_of(applied)
+    token = applied.json("serve", "token", "--application", route["application"])["token"]
+    port = free_port()
+    words = ["--root", str(applied.root), "--stack", STACK, "serve", "--port", str(port)]
+    with started([sys.executable, "-m", "ecm.cli", *words], port) as process:
+        asked = route | {"bandwidth_mbps": 1, "ttl_s": 600}
+        answer = httpx2.post(
+            f"http://127.0.0.1:{port}/v1/routes", json=asked, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 201, answer.text
+        lease = answer.json()["lease"]
+        process.terminate()
+        assert process.wait(20) == 0
+        _, said = process.communicate()
+    assert f"serving the routes of dev on http://127.0.0.1:{port}" in said
+    reader = Reader(book(applied), STACK)
+    assert [held.id for held in reader.leases(NOW, applications=None, after="", most=9)] == [lease["id"]]
+    reader.close()
