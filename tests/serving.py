@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from ecm.model.fleet import Role
 from ecm.model.policy import QosProfile
-from ecm.model.request import ChainState, TierRoom
+from ecm.model.request import ChainState, Stated, TierRoom
 from ecm.serve.app import make_app
-from ecm.serve.offer import Offer
+from ecm.serve.offer import Offer, Terms
 from ecm.serve.service import Settings
 from ecm.serve.tokens import Token, Tokens
 from tests.builders import a_chain, a_desired, a_plan, a_route, a_tier
@@ -26,17 +26,22 @@ LEVELS = {"short": 1, "long": 3}
 
 def a_state(chain: str, room: dict[str, int]) -> ChainState:
     """A chain; the longer one is slower, dearer and more secure."""
+    length = len(CHAINS[chain])
+    numbers = {
+        "security_level": LEVELS[chain],
+        "latency_us": 1000 * length,
+        "loss_ppm": 20,
+        "outage_s": 21,
+        "availability_ppm": 999_000,
+        "marginal_usd_micro": length,
+    }
     return ChainState(
         chain=chain,
         vpn="corp",
         region="us-east-1",
-        tiers=tuple(TierRoom(tier=t, residual_mbps=room[t]) for t in CHAINS[chain]),
+        tiers=tuple(TierRoom(tier=t, residual_mbps=room[t], origin="tests") for t in CHAINS[chain]),
         entry="corp.vpn.example.com",
-        security_level=LEVELS[chain],
-        latency_us=1000 * len(CHAINS[chain]),
-        loss_ppm=20,
-        outage_s=21,
-        marginal=len(CHAINS[chain]),
+        **{name: Stated(value=value, origin="tests") for name, value in numbers.items()},
     )
 
 
@@ -63,7 +68,7 @@ def an_offer(applied: int = 1, room: dict[str, int] | None = None) -> Offer:
     routes = (a_route("payroll", 2, chain="long"), a_route("web", 1, chain="short"))
     plan = a_plan(a_desired(tiers=tiers, chains=chains, applications=routes), serial=applied)
     states = tuple(a_state(name, ROOM if room is None else room) for name in sorted(CHAINS))
-    return Offer(applied, plan, states, {"payroll": a_profile(security_level=3), "web": a_profile()})
+    return Offer(applied, plan, states, {"payroll": Terms(a_profile(security_level=3)), "web": Terms(a_profile())})
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.serve.app import make_app
 from ecm.serve.listen import Way, listen
-from ecm.serve.offer import Offer
+from ecm.serve.offer import Offer, Terms
 from ecm.serve.service import Settings
 from ecm.serve.tokens import Token, Tokens
 
@@ -68,7 +68,7 @@ def offers_of(session: Session) -> Callable[[], Offer]:
                 applied=entry.number,
                 plan=plan,
                 states=pipeline.chain_states(plan, written),
-                profiles={a.id: profiles[a.profile] for a in written.fleet.applications},
+                terms={a.id: Terms(profiles[a.profile], a.chains) for a in written.fleet.applications},
             )
             last[:] = [offer]
         return last[0]

@@ -20,6 +20,15 @@ Free = Callable[[str], int]
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What the fleet file says of an application."""
+
+    profile: QosProfile
+    chains: tuple[str, ...] = ()
+    """Chains that it may take; none: all of its VPN."""
+
+
+@dataclass(frozen=True)
 class Offer:
     """One applied plan."""
 
@@ -28,13 +37,13 @@ class Offer:
     plan: Plan
     states: tuple[ChainState, ...]
     """Of every chain, with what its tiers have beside their planned load."""
-    profiles: Mapping[str, QosProfile]
+    terms: Mapping[str, Terms]
     """By application."""
 
     @cached_property
     def rooms(self) -> Rooms:
         """Return what the plan's tiers have beside their planned load."""
-        mbps = {t.tier: max(t.residual_mbps, 0) for state in self.states for t in state.tiers}
+        mbps = {room.tier: room.residual_mbps for state in self.states for room in state.tiers}
         return Rooms(self.applied, self.digest, mbps)
 
     @cached_property
@@ -48,13 +57,9 @@ class Offer:
 
     def decide(self, asked: RouteAsked, free: Free) -> RouteDecision:
         """Return the best chain for `asked` with what is `free` now; UnknownError for an unknown application."""
-        profile = self._profile(asked)
-        chains = tuple(_as_free(state, free) for state in self.states if state.vpn == asked.vpn)
-        return choose(asked, profile, chains)
-
-    def bandwidth(self, asked: RouteAsked) -> int:
-        """Return what `asked` promises, Mbit/s: its own bandwidth, or its profile's."""
-        return self._profile(asked).bandwidth_mbps if asked.bandwidth_mbps is None else asked.bandwidth_mbps
+        terms = self._terms(asked)
+        chains = tuple(_as_free(state, free) for state in self._may_take(asked.vpn, terms))
+        return choose(asked, terms.profile, chains)
 
     def way(self, application: str, chain: str, traffic_class: str) -> tuple[str, str]:
         """Return where clients enter (host and port of the class), and the mark of the application's flows."""
@@ -62,22 +67,31 @@ class Offer:
         route = next(a for a in desired.applications if a.application == application)
         to = next(c for c in desired.chains if c.id == chain and c.vpn == route.vpn)
         by = next(c for c in desired.classes if c.id == traffic_class)
-        host = next(v for v in desired.vpns if v.id == route.vpn).host or route.vpn
+        host = next(s.entry for s in self.states if s.chain == chain)
         return f"{host}:{by.listener_port}", word(flow_mark(by.number, to.number, route.number))
 
     @cached_property
     def _tiers(self) -> dict[tuple[str, str], tuple[str, ...]]:
         return {(c.vpn, c.id): c.tiers for c in self.plan.desired.chains}
 
-    def _profile(self, asked: RouteAsked) -> QosProfile:
-        route = next((a for a in self.plan.desired.applications if a.application == asked.application), None)
-        if route is None or asked.application not in self.profiles:
+    def _may_take(self, vpn: str, terms: Terms) -> list[ChainState]:
+        allowed = (state for state in self.states if state.vpn == vpn)
+        return [state for state in allowed if not terms.chains or state.chain in terms.chains]
+
+    def _terms(self, asked: RouteAsked) -> Terms:
+        vpn = self._vpns.get(asked.application)
+        if vpn is None or asked.application not in self.terms:
             raise UnknownError(f"application {asked.application!r} is not in the applied plan")
-        if route.vpn != asked.vpn:
-            raise UnknownError(f"application {asked.application!r} belongs to VPN {route.vpn!r}, not {asked.vpn!r}")
-        return self.profiles[asked.application]
+        if vpn != asked.vpn:
+            raise UnknownError(f"application {asked.application!r} belongs to VPN {vpn!r}, not {asked.vpn!r}")
+        return self.terms[asked.application]
+
+    @cached_property
+    def _vpns(self) -> dict[str, str]:
+        return {a.application: a.vpn for a in self.plan.desired.applications}
 
 
 def _as_free(state: ChainState, free: Free) -> ChainState:
+    """Return `state` with what is `free` of its tiers."""
     tiers = tuple(t.model_copy(update={"residual_mbps": max(free(t.tier), 0)}) for t in state.tiers)
     return state.model_copy(update={"tiers": tiers})

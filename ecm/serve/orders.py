@@ -75,7 +75,7 @@ def _own(writing: Writing, lease_id: str, applications: frozenset[str]) -> Lease
 
 def _lease(asked: RouteAsked, decision: RouteDecision, writing: Writing, offer: Offer) -> Lease:
     if decision.chain is None:
-        raise RefusedError(decision, "see decision: each chain and the requirement that it failed")
+        raise RefusedError(decision, decision.relaxation)
     entry, mark = offer.way(asked.application, decision.chain, decision.traffic_class)
     made = moment(writing.now_ms)
     return Lease(
@@ -84,7 +84,7 @@ def _lease(asked: RouteAsked, decision: RouteDecision, writing: Writing, offer: 
         vpn=asked.vpn,
         chain=decision.chain,
         tiers=offer.tiers(asked.vpn, decision.chain),
-        bandwidth_mbps=offer.bandwidth(asked),
+        bandwidth_mbps=decision.bandwidth_mbps,
         entry=entry,
         traffic_class=decision.traffic_class,
         mark=mark,

@@ -84,15 +84,16 @@ def _chains(service: Service) -> str:
             state.chain,
             state.vpn,
             " → ".join(tier.tier for tier in state.tiers),
-            str(state.security_level),
-            f"{state.latency_us / 1000:.1f}",
-            f"{state.loss_ppm / 10_000:.3f}",
-            str(state.outage_s),
+            str(state.security_level.value),
+            f"{state.latency_us.value / 1000:.1f}",
+            f"{state.loss_ppm.value / 10_000:.3f}",
+            str(state.outage_s.value),
+            f"{state.availability_ppm.value / 10_000:.3f}",
             f"{max(0, min(free.get(tier.tier, 0) for tier in state.tiers)):,}",
         )
         for state in service.desk.offer.states
     ]
-    heads = ("Chain", "VPN", "Tiers", "Security", "Latency p95 ms", "Loss %", "Outage s", "Free Mbit/s")
+    heads = ("Chain", "VPN", "Tiers", "Security", "Latency p95 ms", "Loss %", "Outage s", "Available %", "Free Mbit/s")
     return _table("Chains", "What each chain offers now; free is what its scarcest tier has left.", heads, rows)
 
 
