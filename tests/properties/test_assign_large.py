@@ -14,7 +14,7 @@ from ecm.pipeline.decision import _Study
 from tests.forecasts import AS_OF, a_forecast
 from tests.properties.fleets import BASE, ROOT, Wanted, an_intent, applications, loads
 
-MODULE = import_module("ecm.routing.assign")
+MODULE = import_module("ecm.routing.search")
 WORLD = World(as_of=AS_OF, templates=ROOT / "templates")
 
 

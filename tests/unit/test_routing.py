@@ -9,9 +9,10 @@ import pytest
 from ecm import routing
 from ecm.intent import Intent, load
 from ecm.model.catalog import Catalog
-from ecm.model.fleet import Tenancy, Tier, WayIn
+from ecm.model.fleet import Chain, Tenancy, Tier, WayIn
 from ecm.model.policy import OnViolation
 from ecm.model.refusal import Infeasible
+from ecm.routing.search import TierCost
 from tests.properties.fleets import ROOT
 
 INTENT = load(ROOT, "prod")
@@ -130,3 +131,96 @@ def test_a_tier_that_cannot_be_sized_is_the_reason() -> None:
         "finance", routes(), lambda tier, apps: cannot if tier == "finance-in" else per_application(tier, apps)
     )
     assert found == cannot
+
+
+def crowd(count: int, chains: int = 2, *, tiers_each: int = 2) -> tuple[routing.Routes, list[str]]:
+    """`count` applications of one VPN, each of which may take any of some chains."""
+    fleet = FLEET.model_copy(
+        update={
+            "applications": tuple(
+                FLEET.applications[0].model_copy(
+                    update={"id": f"a{n:04d}", "vpn": "v", "chains": (), "profile": "bulk"}
+                )
+                for n in range(count)
+            ),
+            "chains": tuple(
+                Chain(id=f"c{n}", vpn="v", tiers=tuple(f"c{n}t{k}" for k in range(tiers_each))) for n in range(chains)
+            ),
+        }
+    )
+    facts = {
+        c.id: routing.ChainFacts(chain=c.id, security_level=9, latency_us=1, loss_ppm=0, outage_s=1)
+        for c in fleet.chains
+    }
+    bulk = next(p for p in INTENT.qos.profiles if p.id == "bulk")
+    names = [a.id for a in fleet.applications]
+    made = routing.Routes(
+        fleet=fleet,
+        facts=facts,
+        profiles=dict.fromkeys(names, bulk),
+        limits=INTENT.limits,
+        previous={},
+        traffic_usd_micro={(a, c.id): 100 for a in names for c in fleet.chains},
+    )
+    return made, names
+
+
+def test_more_applications_than_the_stack_is_deep_are_assigned() -> None:
+    made, names = crowd(1200)
+    linear = routing.Linear(least_mbps=dict.fromkeys(names, 1), levels=lambda _tier, most: ((most, 0),))
+
+    def cost(tier: str, apps: frozenset[str]) -> int:
+        return len(apps) * (3 if tier.startswith("c0") else 2)
+
+    assert chains(routing.assign("v", replace(made, linear=linear), cost)) == dict.fromkeys(names, "c1")
+
+
+def seats(most: int) -> routing.Linear:
+    """Every application needs 1 Mbit/s, every tier has `most`."""
+    return routing.Linear(least_mbps={f"a{n:04d}": 1 for n in range(100)}, levels=lambda _tier, _most: ((most, 5),))
+
+
+def seated(most: int) -> TierCost:
+    full = Infeasible(subject="tier", rejected=(), relaxation="allow a larger shape")
+    return lambda _tier, apps: full if len(apps) > most else 5
+
+
+@pytest.mark.parametrize("count", [12, 60])
+def test_where_there_is_no_room_that_is_said_at_once(count: int) -> None:
+    """One seat is missing: every way but the last step fits."""
+    made, _ = crowd(count, chains=4)
+    calls = 0
+
+    def cost(tier: str, apps: frozenset[str]) -> int | Infeasible:
+        nonlocal calls
+        calls += 1
+        return seated((count - 1) // 4)(tier, apps)
+
+    found = routing.assign("v", replace(made, linear=seats((count - 1) // 4)), cost)
+    assert isinstance(found, Infeasible)
+    assert found.subject == "tier", "proven, not given up"
+    assert calls < 40_000
+
+
+def test_what_was_given_up_is_not_called_impossible() -> None:
+    made, _ = crowd(60, chains=4)
+    found = routing.assign("v", made, seated(14))
+    assert isinstance(found, Infeasible)
+    assert "none of 20000 ways tried" in found.subject
+
+
+def test_a_tight_fit_is_found_near_the_linear_one() -> None:
+    """Depth first alone would fill the first chains with the wrong applications for ages."""
+    made, names = crowd(40, chains=4)
+    big = set(names[-20:])
+
+    def cost(tier: str, apps: frozenset[str]) -> int | Infeasible:
+        load = sum(2 if a in big else 1 for a in apps)
+        return Infeasible(subject=tier, rejected=(), relaxation="grow") if load > 15 else 5
+
+    least = {a: 2 if a in big else 1 for a in names}
+    linear = routing.Linear(least_mbps=least, levels=lambda _tier, _most: ((15, 5),))
+    found = chains(routing.assign("v", replace(made, linear=linear), cost))
+    assert sorted(found) == names
+    for chain in set(found.values()):
+        assert sum(least[a] for a, c in found.items() if c == chain) <= 15
