@@ -128,12 +128,13 @@ class Writing:
         """Return the id of a lease that is made now."""
         return f"{self.now_ms:011x}{secrets.token_hex(11)[:21]}"
 
-    def add(self, lease: Lease) -> None:
-        """Promise `lease`; NoRoomError, and nothing written, where one of its tiers has not enough left."""
+    def add(self, lease: Lease) -> str:
+        """Promise `lease` and return it as JSON; NoRoomError, and nothing written, where a tier has not enough left."""
         for tier in lease.tiers:
             if (free := self.free(tier)) < lease.bandwidth_mbps:
                 raise NoRoomError(f"tier {tier} has {free} Mbit/s left, needed {lease.bandwidth_mbps}")
         self._promise(lease.tiers, lease.bandwidth_mbps)
+        body = lease.model_dump_json()
         self._db.execute(
             "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -142,9 +143,10 @@ class Writing:
                 lease.bandwidth_mbps,
                 json.dumps(lease.tiers),
                 milliseconds(lease.expires_at),
-                lease.model_dump_json(),
+                body,
             ),
         )
+        return body
 
     def lease(self, lease_id: str) -> Lease:
         """Return the lease called `lease_id`; UnknownError where there is none that has not expired."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import ssl
 import sys
@@ -17,6 +18,8 @@ from ecm.serve.errors import ListenError
 _SWITCH_S: Final = 0.0005
 """Between two threads: an answer must not wait 5 ms for the event loop to let the end of its commit in."""
 _STOP_S: Final = 10
+_MOST: Final = 4096
+"""Connections and requests at a time; more are told to come again."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,16 @@ def listen(app: FastAPI, way: Way) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_STOP_S,
+        limit_concurrency=_MOST,
     )
     sys.setswitchinterval(_SWITCH_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal that stopped it once more at its end: it has done its work by then.
         signal.signal(number, lambda *_: None)
     server = uvicorn.Server(config)
+    # What is loaded by now stays: without this, each full collection would stop every answer for a fifth of a second.
+    gc.collect()
+    gc.freeze()
     try:
         server.run()
     except ssl.SSLError as error:

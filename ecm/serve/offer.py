@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ecm.model.plan import Plan
 from ecm.model.policy import QosProfile
-from ecm.model.request import ChainState, RouteDecision
+from ecm.model.request import ChainState, RouteDecision, TierRoom
 from ecm.render.marks import flow_mark, word
 from ecm.routing.request import choose
 from ecm.serve.answers import RouteAsked
@@ -92,6 +92,8 @@ class Offer:
 
 
 def _as_free(state: ChainState, free: Free) -> ChainState:
-    """Return `state` with what is `free` of its tiers."""
-    tiers = tuple(t.model_copy(update={"residual_mbps": max(free(t.tier), 0)}) for t in state.tiers)
+    """Return `state` with what is `free` of its tiers; not validated again, which would take longer than to decide."""
+    tiers = tuple(
+        TierRoom.model_construct(tier=t.tier, residual_mbps=max(free(t.tier), 0), origin=t.origin) for t in state.tiers
+    )
     return state.model_copy(update={"tiers": tiers})

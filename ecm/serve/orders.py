@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ecm.model.base import digest
+from ecm.model.base import digest_bytes
 from ecm.model.request import RouteDecision
-from ecm.serve.answers import Granted, RefusedError, RouteAsked
+from ecm.serve.answers import RefusedError, RouteAsked
 from ecm.serve.book import NO_LEASE, Answered, Writing
 from ecm.serve.desk import Order
 from ecm.serve.errors import KeyReusedError, NoRoomError, UnknownError
@@ -20,7 +20,7 @@ def grant(asked: RouteAsked, key: str | None) -> Order[str]:
     The same idempotency key and request get the same answer again, KeyReusedError another request. RefusedError where
     no chain meets the request: that is not remembered, so the same key may try again.
     """
-    asked_digest = digest(asked)
+    asked_digest = digest_bytes(asked.model_dump_json().encode())
 
     def order(writing: Writing, offer: Offer) -> str:
         if key is not None and (before := writing.answered(asked.application, key)) is not None:
@@ -29,8 +29,8 @@ def grant(asked: RouteAsked, key: str | None) -> Order[str]:
             return before.answer
         decision = offer.decide(asked, writing.free)
         lease = _lease(asked, decision, writing, offer)
-        writing.add(lease)
-        answer = Granted(lease=lease, decision=decision).model_dump_json()
+        # Put together from what the book keeps: a Granted, without validating and writing the lease a second time.
+        answer = f'{{"lease":{writing.add(lease)},"decision":{decision.model_dump_json()}}}'
         if key is not None:
             writing.remember(asked.application, key, Answered(asked_digest, answer), lease)
         return answer

@@ -98,10 +98,12 @@ def _chains(service: Service) -> str:
 
 
 def _tiers(service: Service) -> str:
-    usable = {tier.tier: tier.usable_mbps for tier in service.desk.offer.plan.tiers}
+    planned_tiers = {tier.tier: tier for tier in service.desk.offer.plan.tiers}
     rows = []
     for load in service.reader.loads():
-        total = usable.get(load.tier, load.room_mbps)
+        known = planned_tiers.get(load.tier)
+        total = known.usable_mbps if known else load.room_mbps
+        forecast = f"{known.load.p50_mbps:,} / {known.load.p99_mbps:,}" if known else "none"
         used = total - load.room_mbps + load.promised_mbps
         share = 100 * used // total if total else 0
         meter = f'<meter min="0" max="100" high="90" value="{min(share, 100)}">{share} %</meter> {share} %'
@@ -109,9 +111,9 @@ def _tiers(service: Service) -> str:
             f'<span class="stop">{-load.free_mbps:,} too many</span>' if load.free_mbps < 0 else f"{load.free_mbps:,}"
         )
         planned = total - load.room_mbps
-        numbers = (f"{total:,}", f"{planned:,}", f"{load.promised_mbps:,}")
+        numbers = (f"{total:,}", forecast, f"{planned:,}", f"{load.promised_mbps:,}")
         rows.append((escape(load.tier), *numbers, over, meter))
-    heads = ("Tier", "Usable Mbit/s", "Planned load", "Promised", "Free", "Taken")
+    heads = ("Tier", "Usable Mbit/s", "Forecast P50 / P99", "Planned load", "Promised", "Free", "Taken")
     said = "Usable is what a tier holds after its worst loss; planned load is what the forecast puts on it."
     return _table("Tiers", said, heads, rows, raw=True)
 

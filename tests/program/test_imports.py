@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from ecm import infra, intent, render, signing, store"
-HEAVY = ("boto3", "highspy", "numpy", "pandas", "sktime", "statsmodels", "typer")
+HEAVY = ("boto3", "fastapi", "highspy", "numpy", "pandas", "sktime", "statsmodels", "typer", "uvicorn")
 
 
 def test_the_program_loads_no_library_of_the_deciding_stages():

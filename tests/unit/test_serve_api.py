@@ -1,6 +1,7 @@
 """The routing service's answers: leases on the best chain, promises that hold, and who is refused."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
 from ecm.serve.errors import BusyError
+from ecm.serve.tokens import Tokens
 from tests.leases import NOW, ROOM, STACK
 from tests.serving import ASKED, World, an_offer, served
 
@@ -173,7 +175,21 @@ def test_without_a_token_nothing_is_answered(world, service):
     assert nobody.get("/healthz").status_code == 200
 
 
-def test_a_forged_or_expired_or_revoked_token_is_refused(world, service, web_token):
+def test_a_token_that_is_revoked_or_made_while_it_runs_is_known_to_it(world, service, web_token):
+    app = service(web_token).app.state.service
+    made = world.token("web")
+    tokens = Tokens(world.path, STACK)
+    tokens.revoke(web_token.split("_")[1])
+    tokens.close()
+    deadline = time.monotonic() + 20
+    while len(app.access._held) != 2 or made.split("_")[1] not in app.access._held:
+        assert time.monotonic() < deadline, "a second, says the README"
+        time.sleep(0.05)
+    assert service(web_token).get("/v1/leases").status_code == 401
+    assert service(made).get("/v1/leases").status_code == 200
+
+
+def test_a_forged_or_expired_token_is_refused(world, service, web_token):
     assert service(web_token).get("/v1/leases").status_code == 200
     changed = web_token[:-1] + ("A" if web_token[-1] != "A" else "B")
     assert service(changed).get("/v1/leases").status_code == 401
