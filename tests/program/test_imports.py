@@ -17,3 +17,12 @@ def test_the_program_loads_no_library_of_the_deciding_stages():
 
 def test_that_is_what_the_program_imports():
     assert PROGRAM in (ROOT / "__main__.py").read_text()
+
+
+def test_the_routing_service_loads_no_forecasting_library():
+    """It is back soon after a restart, and small."""
+    script = (
+        "import sys; import ecm.cli.serving; print(*(n for n in ('pandas', 'sktime', 'pulumi') if n in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
