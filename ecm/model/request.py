@@ -5,12 +5,15 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from ecm.model.base import MAX_MBPS, Frozen, MicroUsd, Name, Region, Text
 from ecm.model.fleet import PortRange
 from ecm.model.policy import OnViolation
 from ecm.model.refusal import Rejected
+
+Sentence = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=2000)]
+"""One line about every requirement of a request, which may name ten regions."""
 
 
 class RouteRequest(Frozen):
@@ -28,7 +31,7 @@ class RouteRequest(Frozen):
     loss_pct: Annotated[float, Field(gt=0, le=100)] | None = None
     max_outage_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
     security_level: Annotated[int, Field(ge=0, le=9)] | None = None
-    regions: Annotated[tuple[Region, ...], Field(max_length=20)] = ()
+    regions: Annotated[tuple[Annotated[Region, Field(max_length=32)], ...], Field(max_length=10)] = ()
     """Where the chain may stand; none: anywhere."""
     priority: Annotated[int, Field(ge=1, le=9)] | None = None
     on_violation: OnViolation | None = None
@@ -93,5 +96,5 @@ class RouteDecision(Frozen):
     """Every other chain with the requirements that it failed, or with its cost where it is only dearer."""
     conflict: tuple[Text, ...] = ()
     """Without a chain: the fewest requirements that no chain meets together."""
-    relaxation: Text = ""
+    relaxation: Sentence = ""
     """Without a chain: the cheapest change of the request that one would meet."""

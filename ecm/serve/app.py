@@ -21,8 +21,6 @@ from ecm.serve.gate import Gate
 from ecm.serve.routes import add_routes, document
 from ecm.serve.service import Service, Settings
 
-LARGEST_BODY: Final = 65_536
-"""Bytes; a request with a hundred destinations has three thousand."""
 _SHOWN: Final = 5
 """Faults of a request that its answer names."""
 
@@ -43,7 +41,6 @@ def make_app(settings: Settings) -> FastAPI:
         docs_url=None,  # These pages load scripts from elsewhere.
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=LARGEST_BODY,
         redirect_slashes=False,
     )
     app.state.service = service

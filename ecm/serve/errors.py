@@ -82,5 +82,12 @@ class FaultError(ServeError):
     title = "a fault of ecm itself"
 
 
+class TooLargeError(ServeError):
+    """A body that is larger than any request."""
+
+    status = 413
+    title = "too large"
+
+
 class ListenError(ServeError):
     """The service cannot be reached where it was told to listen."""

@@ -6,18 +6,22 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecm.serve.access import Access
 from ecm.serve.answers import problem
-from ecm.serve.errors import ServeError, TooManyError, UnauthenticatedError
+from ecm.serve.errors import ServeError, TooLargeError, TooManyError, UnauthenticatedError
 from ecm.serve.measures import Measures
 
 OPEN: Final = ("/healthz", "/openapi.json")
 """Paths that tell nothing of a stack and ask for no token."""
+LARGEST_BODY: Final = 65_536
+"""Bytes; a request with a hundred destinations has three thousand."""
 PAGE: Final = "/"
 """The status page: browsers send the token as the password of HTTP Basic."""
+_TOO_LARGE: Final = f"a body has at most {LARGEST_BODY} bytes"
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
@@ -50,15 +54,38 @@ class Gate:
                 self._measures.answered(path, message["status"], self._clock() - began)
             await send(message)
 
-        path = scope["path"]
-        if path not in OPEN:
-            try:
-                sent = Headers(scope=scope).get("authorization")
-                scope.setdefault("state", {})["token"] = self._access.bearer(sent, basic=path == PAGE)
-            except ServeError as error:
-                await _refusal(error, basic=path == PAGE)(scope, receive, answer)
-                return
-        await self._app(scope, receive, answer)
+        headers, path = Headers(scope=scope), scope["path"]
+        try:
+            if path not in OPEN:
+                token = self._access.bearer(headers.get("authorization"), basic=path == PAGE)
+                scope.setdefault("state", {})["token"] = token
+            _require_small(headers.get("content-length", "0"))
+        except ServeError as error:
+            await _refusal(error, basic=path == PAGE)(scope, receive, answer)
+            return
+        await self._app(scope, _bounded(receive), answer)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return `receive`, which stops a body that did not say its length once it is too large."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LARGEST_BODY:
+            # Not a ServeError: the framework would call that a body that cannot be parsed.
+            raise HTTPException(TooLargeError.status, _TOO_LARGE)
+        return message
+
+    return counted
+
+
+def _require_small(length: str) -> None:
+    """TooLargeError for a body that says that it is too large."""
+    if length.isdecimal() and int(length) > LARGEST_BODY:
+        raise TooLargeError(_TOO_LARGE)
 
 
 def _refusal(error: ServeError, *, basic: bool) -> Response:

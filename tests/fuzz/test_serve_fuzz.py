@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -19,7 +19,14 @@ from tests.leases import NOW, ROOM, STACK
 from tests.serving import ASKED, World, an_offer, served
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
-USUAL = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+USUAL = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
+"""A failing request is shown as it was drawn: to shrink one takes minutes."""
 OPERATIONS = (
     "POST /v1/routes",
     "POST /v1/routes/what-if",

@@ -197,3 +197,9 @@ def test_a_file_of_another_stack_or_kind_is_refused(tmp_path, path, book):
     db.close()
     with pytest.raises(BookError, match="later version"):
         Book(path, STACK)
+
+
+def test_every_commit_waits_for_the_disk(path, book):
+    """WAL with synchronous=FULL: a commit that has returned survives the loss of power."""
+    asked = [book._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert asked == ["wal", 2]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
 from ecm.serve.errors import BusyError
+from ecm.serve.offer import Terms
 from ecm.serve.tokens import Tokens
 from tests.leases import NOW, ROOM, STACK
-from tests.serving import ASKED, World, an_offer, served
+from tests.serving import ASKED, World, a_profile, an_offer, served
 
 JSON = "application/json"
 
@@ -71,6 +73,24 @@ def test_what_is_promised_is_not_promised_again(web):
     decision = refused.json()["decision"]
     assert decision["chain"] is None
     assert {r["candidate"] for r in decision["rejected"]} == {"short", "long"}
+
+
+def test_what_is_missed_is_said_where_the_request_allows_it(web):
+    slow = {"latency_ms": 1}
+    assert ask(web, **slow).json()["decision"]["relaxation"] == "with latency_ms 2 (now 1) it could take chain short"
+    answer = ask(web, on_violation="fallback", **slow)
+    assert answer.status_code == 201
+    assert [(m["requirement"], m["have"]) for m in answer.json()["decision"]["violated"]] == [("latency_ms", "2")]
+    for hard in ({"security_level": 9}, {"regions": ["eu-west-1"]}, {"bandwidth_mbps": 81}):
+        refused = ask(web, on_violation="best_effort", **hard)
+        assert (refused.status_code, refused.json()["decision"]["conflict"]) == (409, list(hard))
+
+
+def test_an_application_takes_only_the_chains_that_its_fleet_file_allows(world, web_token):
+    allowed = {"web": Terms(a_profile(), ("long",))}
+    world.offer = replace(an_offer(), terms=allowed)
+    with served(world) as of:
+        assert ask(of(web_token)).json()["lease"]["chain"] == "long"
 
 
 def test_a_request_without_bandwidth_promises_its_profiles(web):
@@ -249,13 +269,31 @@ def test_above_its_rate_a_token_is_told_to_wait(world, web_token):
         (b'{"application": "web", "vpn": "corp", "destinations": ["10.0.0.1/8"]}', 422, "destinations"),
         (b'{"application": "web", "vpn": "other"}', 404, "belongs to VPN 'corp'"),
         (b"\xff\xfe", 422, "body"),
-        (b" " * 70_000, 413, ""),
+        (b" " * 70_000, 413, "at most 65536 bytes"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(web, body, status, where):
     answer = web.post("/v1/routes", content=body, headers={"Content-Type": JSON})
     assert answer.status_code == status
-    assert where in answer.text
+    assert where in answer.json()["detail"]
+
+
+def test_a_large_body_is_stopped_though_it_does_not_say_its_length(web):
+    answer = web.post("/v1/routes", content=(b" " * 7000 for _ in range(10)), headers={"Content-Type": JSON})
+    assert answer.status_code == 413
+    assert "at most 65536 bytes" in answer.json()["detail"]
+
+
+def test_a_request_that_names_all_it_may_is_answered(web):
+    much = {
+        "regions": [f"us-{'a' * 27}-{n}" for n in range(10)],
+        "security_level": 9,
+        "latency_ms": 1,
+        "loss_pct": 1e-9,
+    }
+    answer = ask(web, bandwidth_mbps=10_000_000, max_outage_s=1, **much)
+    assert answer.status_code == 409
+    assert len(answer.json()["decision"]["rejected"]) == 12
 
 
 def test_an_application_that_is_in_no_plan_is_unknown(world):
