@@ -139,13 +139,21 @@ class Desk:
         while loop.time() < until:
             try:
                 writing = self._book.begin(self.offer.rooms, self._clock())
-            except OutdatedError:
-                before = self.offer.rooms.applied
-                await self.refresh()
-                if self.offer.rooms.applied <= before:
-                    raise
+            except OutdatedError as error:
+                await self._catch_up(error)
                 continue
             if writing is not None:
                 return writing
             await asyncio.sleep(PAUSE_S)
         raise BusyError("another process has been writing for too long; try again")
+
+    async def _catch_up(self, error: OutdatedError) -> None:
+        """Read the plan that another process knows already; `error` again where it cannot be read here."""
+        before = self.offer.rooms.applied
+        try:
+            await self.refresh()
+        except Exception:
+            _LOG.exception("the plan that was applied last cannot be read")
+            raise error from None
+        if self.offer.rooms.applied <= before:
+            raise error

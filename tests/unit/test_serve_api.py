@@ -174,6 +174,17 @@ def test_another_process_with_a_newer_plan_is_followed(world, web, web_token):
         assert web.app.state.service.desk.offer.applied == 2
 
 
+def test_a_newer_plan_that_cannot_be_read_makes_it_say_come_again(world, web, web_token):
+    world.offer = an_offer(2)
+    with served(world) as other:
+        assert ask(other(web_token)).status_code == 201
+    world.offer = None  # what reads it fails from now on
+    web.app.state.service.desk._offers = lambda: world.offer.applied
+    answer = ask(web)
+    assert (answer.status_code, answer.json()["title"]) == (503, "a newer plan is being read")
+    assert web.get("/v1/leases").status_code == 200
+
+
 def test_without_a_token_nothing_is_answered(world, service):
     nobody = service("")
     for authorization in ("", "Bearer", "Bearer x", "Basic eDp5", f"Bearer ecm_{'0' * 16}_{'A' * 43}", "Bearer \xff"):
