@@ -25,7 +25,11 @@ def recover(session: Session, store: Store, stack: Stack, log: RunLog) -> bool:
         log.say(
             "recover", "the end of the journal was no entry: it is kept beside it, and what it may have said is undone"
         )
-    if not (torn or was_killed(store.journal())) or not stack.exists():
+    if not (torn or was_killed(store.journal())):
+        return False
+    for name in stack.mend_files():
+        log.say("recover", f"deleted {name}, which a killed run had not written to its end; the state itself is whole")
+    if not stack.exists():
         return False
     log.say("recover", "an earlier run was killed: looking for what it left")
     state = stack.state()

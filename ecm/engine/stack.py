@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from ecm.engine.errors import CommandFailed
 from ecm.engine.events import Collector
@@ -98,6 +99,22 @@ class Stack:
             file = Path(folder) / "state.json"
             file.write_text(json.dumps(state), encoding="utf-8")
             self._short("stack", "import", "--file", str(file))
+
+    def mend_files(self) -> tuple[str, ...]:
+        """Delete what a killed process left unfinished in a file backend; return the files. Only while nobody works.
+
+        The backend replaces a file as a whole, but writes its sidecar (`.attrs`, its type and checksum) bit by bit: it
+        can do without one, and reads nothing where one is cut off.
+        """
+        url = str(json.loads(self._short("whoami", "--json", stack=False).stdout).get("url", ""))
+        if not url.startswith("file://"):
+            return ()
+        folder = Path(unquote(url.removeprefix("file://").partition("?")[0])).expanduser() / ".pulumi"
+        sidecars = (p for part in ("stacks", "locks") for p in sorted((folder / part).rglob("*.attrs")))
+        unfinished = [p for p in sidecars if not _is_json(p)]
+        for path in unfinished:
+            path.unlink(missing_ok=True)
+        return tuple(str(p.relative_to(folder)) for p in unfinished)
 
     def release(self) -> None:
         """Take the stack's lock away from whoever holds it; only when that process is known to be dead."""
@@ -199,3 +216,11 @@ def _result(done: Finished, summary: dict[str, Any]) -> Literal["succeeded", "fa
     if done.interrupted or done.exit_code == _CANCELLED or summary.get("result") == "canceled":
         return "cancelled"
     return "failed"
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
