@@ -77,5 +77,7 @@ def listen(app: FastAPI, way: Way) -> None:
         server.run()
     except ssl.SSLError as error:
         raise ListenError(f"the certificate or key for TLS cannot be used: {error}") from None
+    except SystemExit:
+        pass  # uvicorn's own exit code; it has said why
     if not server.started:
-        raise ListenError(f"{way.url}: the service did not start; see above")
+        raise ListenError(f"{way.url}: the service did not start; see above, or choose another --port")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from ecm.serve.book import Reader
 from ecm.serve.lease import Lease
 from tests.leases import NOW, STACK
-from tests.processes import free_port, started
+from tests.processes import ROOT, free_port, started
 from tests.serving import ASKED, World
 
 NUMBER = 60
@@ -87,6 +89,18 @@ def test_killed_in_the_middle_it_lost_and_doubled_no_lease(world: World) -> None
             )
     assert sorted(lease.id for lease in held(world)) == sorted(answered.values())
     assert len(answered) == NUMBER
+
+
+def test_where_another_listens_it_says_so_and_ends(world: World) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = service(world, taken.getsockname()[1])
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "ListenError" in done.stderr
+    assert "choose another --port" in done.stderr
 
 
 def test_four_processes_on_one_book_promise_no_more_than_there_is(world: World) -> None:
