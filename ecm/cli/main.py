@@ -25,6 +25,7 @@ from ecm.cli.commands import (
     load,
     reconcile,
     review,
+    route,
     schema,
     serve,
 )
@@ -51,6 +52,7 @@ app = typer.Typer(
       ecm up --stack prod                                Pulumi makes it so
       ecm verify --stack prod                            does what runs match?
       ecm reconcile --stack prod                         all of it, within the limits
+      ecm route voice --stack prod                       the best chain for a request, and why not the others
       ecm serve --help                                   the routing service: requests in, chains and leases out
       ecm adopt --help                                   from an existing VPC and WireGuard configuration
 
@@ -74,6 +76,7 @@ for _module in (
     lab,
     demo,
     adopt,
+    route,
     serve,
 ):
     _module.register(app)

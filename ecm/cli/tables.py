@@ -12,6 +12,7 @@ from ecm.model.demand import Severity, TelemetryFinding
 from ecm.model.observed import Health
 from ecm.model.plan import Decision, NodeState, Plan
 from ecm.model.report import Report
+from ecm.model.request import ChainState, RouteDecision
 from ecm.review import Explanation, FleetHealth
 from ecm.review import Standing as Whole
 from ecm.review.figures import change_usd, headroom, quantile, usd
@@ -155,3 +156,22 @@ def telemetry_table(out: Console, findings: Iterable[TelemetryFinding]) -> None:
 
 def _plain(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def route_table(out: Console, states: Iterable[ChainState], decision: RouteDecision) -> None:
+    """Print what every chain offers to a request, and why it is not taken."""
+    numbers = ("latency ms", "loss %", "outage s", "security", "free Mbit/s", "availability %")
+    table = _table("chain", *numbers, "", right=numbers)
+    for state in states:
+        failed = [f"{r.requirement} {r.have}, needed {r.need}" for r in decision.rejected if r.candidate == state.chain]
+        table.add_row(
+            state.chain,
+            f"{state.latency_us.value / 1000:g}",
+            f"{state.loss_ppm.value / 10_000:g}",
+            str(state.outage_s.value),
+            str(state.security_level.value),
+            str(state.residual_mbps),
+            f"{state.availability_ppm.value / 10_000:.3f}",
+            "[green]taken[/]" if state.chain == decision.chain else "; ".join(failed),
+        )
+    out.print(table)

@@ -16,6 +16,7 @@ from ecm.model.base import Frozen
 from ecm.model.catalog import Catalog
 from ecm.model.fleet import Event, Fleet
 from ecm.model.policy import Limits, Qos, Security
+from ecm.model.request import RouteRequest
 
 QOS: Final = "policies/qos.yaml"
 SECURITY: Final = "policies/security.yaml"
@@ -68,6 +69,15 @@ def load_events(path: Path) -> tuple[Event, ...]:
     if found is None:
         raise IntentError(tuple(problems))
     return found.events
+
+
+def load_request(path: Path) -> RouteRequest:
+    """Return the request for a route in a YAML or JSON file; IntentError names what is wrong."""
+    problems: list[Problem] = []
+    found = _read(path.parent, path.name, RouteRequest, problems)
+    if found is None:
+        raise IntentError(tuple(problems))
+    return found
 
 
 def load_policies(root: Path) -> tuple[Qos, Catalog]:
