@@ -28,6 +28,7 @@ from ecm.cli.commands import (
     route,
     schema,
     serve,
+    simulate,
 )
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import make_session
@@ -53,6 +54,7 @@ app = typer.Typer(
       ecm verify --stack prod                            does what runs match?
       ecm reconcile --stack prod                         all of it, within the limits
       ecm route voice --stack prod                       the best chain for a request, and why not the others
+      ecm simulate --fail us-east-1a --load x1.5 --stack prod   who would move, who would be short
       ecm serve --help                                   the routing service: requests in, chains and leases out
       ecm adopt --help                                   from an existing VPC and WireGuard configuration
 
@@ -77,6 +79,7 @@ for _module in (
     demo,
     adopt,
     route,
+    simulate,
     serve,
 ):
     _module.register(app)

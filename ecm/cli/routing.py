@@ -13,6 +13,7 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.intent import Intent
 from ecm.model.fleet import Application
+from ecm.model.plan import Plan
 from ecm.model.request import ChainState, RouteDecision, RouteRequest
 from ecm.routing.request import choose
 
@@ -52,25 +53,30 @@ def request_of(written: Intent, source: str | Path, given: Mapping[str, object])
 
 def answer(session: Session, written: Intent, asked: RouteRequest, plan: str) -> Answer:
     """Decide `asked` by the plan called `plan`, by the applied one where none is named; CommandError without one."""
-    store = session.store()
-    if plan:
-        digest = store.find_plan(plan)
-    else:
-        entry = store.last_applied()
-        if entry is None or entry.plan is None:
-            raise CommandError(
-                f"no plan of {session.stack} is applied yet\n"
-                f"    Name one with --plan (`latest`: the newest), or run: ecm up --stack {session.stack}"
-            )
-        digest = entry.plan
+    digest, standing = plan_of(session, plan)
     application = _application(written, asked.application)
     profile = next(p for p in written.qos.profiles if p.id == application.profile)
     states = tuple(
         state
-        for state in pipeline.chain_states(store.plan(digest), written)
+        for state in pipeline.chain_states(standing, written)
         if state.vpn == asked.vpn and (not application.chains or state.chain in application.chains)
     )
     return Answer(asked, choose(asked, profile, states), states, digest)
+
+
+def plan_of(session: Session, name: str) -> tuple[str, Plan]:
+    """Return the plan called `name` with its digest, the applied one where none is named; CommandError without one."""
+    store = session.store()
+    if name:
+        digest = store.find_plan(name)
+        return digest, store.plan(digest)
+    entry = store.last_applied()
+    if entry is None or entry.plan is None:
+        raise CommandError(
+            f"no plan of {session.stack} is applied yet\n"
+            f"    Name one with --plan (`latest`: the newest), or run: ecm up --stack {session.stack}"
+        )
+    return entry.plan, store.plan(entry.plan)
 
 
 def _application(written: Intent, name: str) -> Application:

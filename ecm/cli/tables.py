@@ -13,6 +13,7 @@ from ecm.model.observed import Health
 from ecm.model.plan import Decision, NodeState, Plan
 from ecm.model.report import Report
 from ecm.model.request import ChainState, RouteDecision
+from ecm.model.simulation import ApplicationLeft, Simulation
 from ecm.review import Explanation, FleetHealth
 from ecm.review import Standing as Whole
 from ecm.review.figures import change_usd, headroom, quantile, usd
@@ -175,3 +176,32 @@ def route_table(out: Console, states: Iterable[ChainState], decision: RouteDecis
             "[green]taken[/]" if state.chain == decision.chain else "; ".join(failed),
         )
     out.print(table)
+
+
+def simulation_tables(out: Console, found: Simulation) -> None:
+    """Print what is left of every tier, and what becomes of the applications that are hit."""
+    numbers = ("nodes", "left", "capacity", "load", "after moves")
+    tiers = _table("tier", *numbers, "", right=numbers)
+    for tier in found.tiers:
+        said = "[green]holds[/]" if not tier.short_mbps else f"[red]short of {tier.short_mbps} Mbit/s[/]"
+        values = (tier.nodes, tier.nodes_left, tier.capacity_mbps, tier.load_mbps, tier.load_after_mbps)
+        tiers.add_row(tier.tier, *(str(value) for value in values), said)
+    gone = f"without {', '.join(found.failed)}" if found.failed else "with every node"
+    out.print(f"{gone}, at {found.load_permille / 1000:g} times the planned load; Mbit/s")
+    out.print()
+    out.print(tiers)
+    if not found.applications:
+        return
+    rows = _table("application", "chain", "load", "becomes", right=("load",))
+    for one in found.applications:
+        rows.add_row(one.application, one.chain, str(one.load_mbps), _becomes(one))
+    out.print()
+    out.print(rows)
+
+
+def _becomes(one: ApplicationLeft) -> str:
+    within = f"within {one.outage_s} s" if one.outage_s is not None else "once new nodes stand"
+    if one.moves_to:
+        return f"[yellow]moves to {one.moves_to}[/] by the next run"
+    short = f"; [red]short of {one.short_mbps} Mbit/s[/]" if one.short_mbps else ""
+    return f"goes on {within}{short}"

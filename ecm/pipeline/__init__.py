@@ -9,11 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ecm.pipeline.chains import chain_states
+from ecm.pipeline.failing import UnknownSubjectError, simulate
 
 if TYPE_CHECKING:
     from ecm.pipeline.decision import Outcome, World, decide, decide_from, restore, tried
 
-__all__ = ["Outcome", "World", "chain_states", "decide", "decide_from", "restore", "tried"]
+__all__ = [
+    "Outcome",
+    "UnknownSubjectError",
+    "World",
+    "chain_states",
+    "decide",
+    "decide_from",
+    "restore",
+    "simulate",
+    "tried",
+]
 
 
 def __getattr__(name: str) -> object:
