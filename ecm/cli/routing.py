@@ -15,7 +15,8 @@ from ecm.intent import Intent
 from ecm.model.fleet import Application
 from ecm.model.plan import Plan
 from ecm.model.request import ChainState, RouteDecision, RouteRequest
-from ecm.routing.request import choose
+from ecm.routing import way_in_outage_s
+from ecm.routing.request import choose, entered
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ def answer(session: Session, written: Intent, asked: RouteRequest, plan: str) ->
     digest, standing = plan_of(session, plan)
     application = _application(written, asked.application)
     profile = next(p for p in written.qos.profiles if p.id == application.profile)
+    outage_s = way_in_outage_s(application, written.limits)
     states = tuple(
-        state
+        entered(state, outage_s)
         for state in pipeline.chain_states(standing, written)
         if state.vpn == asked.vpn and (not application.chains or state.chain in application.chains)
     )

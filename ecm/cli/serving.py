@@ -13,6 +13,7 @@ from rich.table import Table
 from ecm import intent, pipeline
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
+from ecm.routing import way_in_outage_s
 from ecm.serve.app import make_app
 from ecm.serve.listen import Way, listen
 from ecm.serve.offer import Offer, Terms
@@ -68,7 +69,10 @@ def offers_of(session: Session) -> Callable[[], Offer]:
                 applied=entry.number,
                 plan=plan,
                 states=pipeline.chain_states(plan, written),
-                terms={a.id: Terms(profiles[a.profile], a.chains) for a in written.fleet.applications},
+                terms={
+                    a.id: Terms(profiles[a.profile], a.chains, way_in_outage_s(a, written.limits))
+                    for a in written.fleet.applications
+                },
             )
             last[:] = [offer]
         return last[0]

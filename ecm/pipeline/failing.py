@@ -10,7 +10,8 @@ from ecm.model.plan import ApplicationRoute, NodeState, Plan, Slot
 from ecm.model.request import ChainState, RouteRequest, TierRoom
 from ecm.model.simulation import ApplicationLeft, Simulation, TierLeft
 from ecm.pipeline.chains import chain_states
-from ecm.routing.request import choose
+from ecm.routing import way_in_outage_s
+from ecm.routing.request import choose, entered
 
 
 class UnknownSubjectError(ValueError):
@@ -131,8 +132,9 @@ class _World:
             return found
         written = self._written[route.application]
         asked = RouteRequest(application=route.application, vpn=route.vpn, bandwidth_mbps=max(load, 1))
+        outage_s = way_in_outage_s(written, self.intent.limits)
         others = tuple(
-            self._as_left(state, mine, load)
+            entered(self._as_left(state, mine, load), outage_s)
             for state in self.states
             if state.vpn == route.vpn
             and state.chain != route.chain

@@ -76,6 +76,11 @@ def candidates(fleet: Fleet, application: Application) -> tuple[Chain, ...]:
 
 def outage_s(application: Application, facts: ChainFacts, limits: Limits) -> int:
     """Return the outage after one failure: a VPC route has one interface and fails over with a reconcile run only."""
+    return max(facts.outage_s, way_in_outage_s(application, limits))
+
+
+def way_in_outage_s(application: Application, limits: Limits) -> int:
+    """Return the outage that the way in alone causes: 0 for clients, that of a reconcile run for a VPC route."""
     if application.way_in is WayIn.CLIENT:
-        return facts.outage_s
-    return max(facts.outage_s, (limits.lead.decision_period_min + limits.lead.up_min) * 60)
+        return 0
+    return (limits.lead.decision_period_min + limits.lead.up_min) * 60

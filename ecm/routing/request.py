@@ -11,7 +11,7 @@ from typing import Final
 
 from ecm.model.policy import OnViolation, QosProfile
 from ecm.model.refusal import Rejected
-from ecm.model.request import ChainState, RouteDecision, RouteRequest
+from ecm.model.request import ChainState, RouteDecision, RouteRequest, Stated
 
 HARD: Final = frozenset({"security_level", "regions", "bandwidth_mbps"})
 """Requirements that no `on_violation` relaxes."""
@@ -59,6 +59,14 @@ def choose(request: RouteRequest, profile: QosProfile, chains: tuple[ChainState,
         violated=failed[taken.chain],
         rejected=tuple(r for c in others for r in failed[c.chain] or (_dearer(c, taken),)),
     )
+
+
+def entered(state: ChainState, outage_s: int) -> ChainState:
+    """Return `state` as an application gets it whose way in alone has an outage of `outage_s`."""
+    if outage_s <= state.outage_s.value:
+        return state
+    slower = Stated(value=outage_s, origin="VPC route: fails over with a reconcile run")
+    return state.model_copy(update={"outage_s": slower})
 
 
 def failures(wanted: RouteRequest, state: ChainState) -> tuple[Rejected, ...]:

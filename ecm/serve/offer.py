@@ -10,7 +10,7 @@ from ecm.model.plan import Plan
 from ecm.model.policy import QosProfile
 from ecm.model.request import ChainState, RouteDecision, TierRoom
 from ecm.render.marks import flow_mark, word
-from ecm.routing.request import choose
+from ecm.routing.request import choose, entered
 from ecm.serve.answers import RouteAsked
 from ecm.serve.errors import UnknownError
 from ecm.serve.lease import Rooms
@@ -26,6 +26,8 @@ class Terms:
     profile: QosProfile
     chains: tuple[str, ...] = ()
     """Chains that it may take; none: all of its VPN."""
+    outage_s: int = 0
+    """What its way in alone causes when a node fails."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Offer:
 
     def _may_take(self, vpn: str, terms: Terms) -> list[ChainState]:
         allowed = (state for state in self.states if state.vpn == vpn)
-        return [state for state in allowed if not terms.chains or state.chain in terms.chains]
+        mine = (state for state in allowed if not terms.chains or state.chain in terms.chains)
+        return [entered(state, terms.outage_s) for state in mine]
 
     def _terms(self, asked: RouteAsked) -> Terms:
         vpn = self._vpns.get(asked.application)
