@@ -2,7 +2,8 @@
 
 During each a run ends with an outcome that may be, and after it runs converge to the plan; nothing is orphaned or
 doubled, no node that is well goes, no journal entry is lost. Kills are in `test_kills`. How many faults were tried and
-survived is printed at the end. `ECM_KILLS` above ten tries each share of failing calls with more seeds.
+survived is printed at the end. `ECM_KILLS` above ten tries each share of failing calls with more seeds, and
+faults that are much like others.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tests.e2e.leftovers import unknown_to_the_state
 from tests.e2e.project import Project, made_now, now
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-SEEDS = range(1, 2 if int(os.environ.get("ECM_KILLS", "3")) <= 10 else 7)
+LONG = int(os.environ.get("ECM_KILLS", "3")) > 10
+SEEDS = range(1, 7 if LONG else 2)
 ZONE = "us-east-1a"
 MANY = 5
 """Runs after a fault of which one must find nothing left to do."""
@@ -76,6 +78,8 @@ class Fault:
     outcomes: frozenset[str]
     worked: bool | None = True
     """There was something to do: a run that has nothing to do proves little. None: another run may have done it."""
+    long: bool = False
+    """In the long campaign only: a fault much like it is in the short one."""
 
 
 @dataclass(frozen=True)
@@ -340,12 +344,15 @@ FAULTS = (
         for s in SEEDS
     ),
     *(Fault("timed out", f"20 % of calls get no answer, seed {s}", flaky("drop", s, lose_a_rule), ANY) for s in SEEDS),
-    *(Fault("mixed", f"20 % of calls fail somehow, seed {s}", flaky("mixed", s, lose_an_instance), ANY) for s in SEEDS),
+    *(
+        Fault("mixed", f"20 % of calls fail somehow, seed {s}", flaky("mixed", s, lose_an_instance), ANY, long=True)
+        for s in SEEDS
+    ),
     Fault("never healthy", "an instance that is never healthy", never_healthy, ANY),
     Fault("zone", "half of a zone's nodes gone", half_a_zone_gone, WORKS),
     Fault("zone", "half of the nodes gone with their zone", zone_gone, WORKS),
     Fault("disk", "the store's disk is full", lambda s: full(s, store_folder(s)), STOPS),
-    Fault("disk", "the store cannot be written", lambda s: read_only(s, store_folder(s)), STOPS),
+    Fault("disk", "the store cannot be written", lambda s: read_only(s, store_folder(s)), STOPS, long=True),
     Fault("disk", "the state cannot be written", lambda s: read_only(s, state_folder(s)), STOPS),
     Fault("journal", "a line is written half, and so is the state", cut_off, WORKS | STILL, worked=False),
     Fault("journal", "garbage at the end", lambda s: torn(s, b"\0\0\xff{]\n\0"), WORKS | STILL, worked=False),
@@ -360,11 +367,18 @@ FAULTS = (
         worked=False,
     ),
     Fault("clock", "six hours ahead", lambda s: wrong_clock(s, timedelta(hours=6)), STALE, worked=False),
-    Fault("clock", "three days behind", lambda s: wrong_clock(s, timedelta(days=-3)), STILL | STALE, worked=False),
+    Fault(
+        "clock",
+        "three days behind",
+        lambda s: wrong_clock(s, timedelta(days=-3)),
+        STILL | STALE,
+        worked=False,
+        long=True,
+    ),
     # Last: their marks of places without capacity hold for minutes.
     Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
-    Fault("quota", "interfaces", quota("interfaces", 1), SHORT),
-    Fault("quota", "AddressLimitExceeded", addresses, SHORT),
+    Fault("quota", "interfaces", quota("interfaces", 1), SHORT, long=True),
+    Fault("quota", "AddressLimitExceeded", addresses, SHORT, long=True),
     Fault("launches refused", "InstanceLimitExceeded", launches_refused, SHORT),
 )
 
@@ -424,7 +438,7 @@ def small_disk(folder: Path, size_mb: int) -> Iterator[bool]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture(scope="module", params=FAULTS, ids=lambda fault: fault.name)
+@pytest.fixture(scope="module", params=[f for f in FAULTS if LONG or not f.long], ids=lambda fault: fault.name)
 def trial(request: pytest.FixtureRequest, scene: Scene) -> Trial:
     fault: Fault = request.param
     if fault.kind == "disk" and not scene.disks:
