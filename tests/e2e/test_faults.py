@@ -159,14 +159,6 @@ def quota(name: str, most: int) -> Callable[[Scene], AbstractContextManager[None
 
 
 @contextmanager
-def addresses(scene: Scene) -> Iterator[None]:
-    """The account has as many addresses as it may, and more load asks for more."""
-    grow(scene)
-    with _aws(scene, quotas={"addresses": 1}):
-        yield
-
-
-@contextmanager
 def never_healthy(scene: Scene) -> Iterator[None]:
     """What replaces a dead instance is never healthy either, however long one waits."""
     before = scene.alive()
@@ -378,7 +370,7 @@ FAULTS = (
     # Last: their marks of places without capacity hold for minutes.
     Fault("quota", "VcpuLimitExceeded", quota("vcpus", 1), SHORT),
     Fault("quota", "interfaces", quota("interfaces", 1), SHORT, long=True),
-    Fault("quota", "AddressLimitExceeded", addresses, SHORT, long=True),
+    Fault("quota", "AddressLimitExceeded", quota("addresses", 1), SHORT, long=True),
     Fault("launches refused", "InstanceLimitExceeded", launches_refused, SHORT),
 )
 
