@@ -11,7 +11,8 @@ from ecm.model.fleet import Application
 from ecm.model.policy import OnViolation
 from ecm.model.refusal import Infeasible, Rejected
 from ecm.routing.chain import candidates, failed_requirements
-from ecm.routing.search import EXACT_NODES, Option, Routes, Search, TierCost, difference, load_of, search
+from ecm.routing.large import TierCost
+from ecm.routing.search import EXACT_NODES, Option, Routes, Search, difference, search
 
 
 class Assignment(Frozen):
@@ -98,7 +99,7 @@ def _unplaced(vpn: str, tried: Search) -> Infeasible:
 
 def _dearer(tried: Search, chosen: dict[str, str]) -> list[tuple[str, Rejected]]:
     """Return what each other chain that may be taken would cost more, everything else left as it is."""
-    load = load_of(tried, chosen)
+    load = tried.load(chosen)
     found: list[tuple[str, Rejected]] = []
     for application, options in tried.options:
         for chain in (o.chain for o in options if o.chain != chosen[application]):

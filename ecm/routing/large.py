@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from ecm.model.refusal import Infeasible
 from ecm.routing.problem import Problem
 from ecm.routing.solve import Solution, solve
 
 Levels = tuple[tuple[int, int], ...]
 """(load in Mbit/s, least cost in micro-USD per hour of a tier with more than the level before it), rising."""
+
+TierCost = Callable[[str, frozenset[str]], int | Infeasible]
+"""Micro-USD per hour (price plus churn) of a tier that carries a set of applications; never falls as the set grows."""
 
 _NO_CLOCK = 1e9
 """Seconds that never pass."""
@@ -66,17 +70,12 @@ def linearised(options: list[tuple[str, list[Choice]]], linear: Linear) -> Solut
     return solve(problem, clock=lambda: 0.0, seconds=_NO_CLOCK)  # a plan is the same on every machine
 
 
-def descend(
-    options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cost: Callable[[str, frozenset[str]], int | None]
-) -> list[int]:
+def descend(options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cost: TierCost) -> list[int]:
     """Return `chosen` (an index into each application's choices) after moves that lower the true cost.
 
     Applications are tried in order, each on its best other chain, until nothing gains or PASSES are over.
     """
-    load: dict[str, frozenset[str]] = {}
-    for (application, choices), n in zip(options, chosen, strict=True):
-        for tier in choices[n].tiers:
-            load[tier] = load.get(tier, frozenset()) | {application}
+    load = load_of((application, choices[n].tiers) for (application, choices), n in zip(options, chosen, strict=True))
     now = list(chosen)
     for _ in range(PASSES):
         moved = False
@@ -96,18 +95,35 @@ def _gain(
     source: Choice,
     target: Choice,
     load: dict[str, frozenset[str]],
-    tier_cost: Callable[[str, frozenset[str]], int | None],
+    tier_cost: TierCost,
 ) -> int:
     """Return what moving `application` from one chain to another saves; below 0 where it cannot be."""
-    saved = source.own_usd_micro - target.own_usd_micro
-    for tier in set(source.tiers) ^ set(target.tiers):
+    more = moving(application, (source.tiers, target.tiers), load, tier_cost)
+    return -1 if isinstance(more, Infeasible) else source.own_usd_micro - target.own_usd_micro - more
+
+
+def moving(
+    application: str, chains: tuple[tuple[str, ...], tuple[str, ...]], load: dict[str, frozenset[str]], cost: TierCost
+) -> int | Infeasible:
+    """Return what tiers cost more when `application` moves from those of the first chain to those of the second."""
+    source, target = chains
+    more = 0
+    for tier in (*(t for t in source if t not in target), *(t for t in target if t not in source)):
         before = load.get(tier, frozenset())
-        after = before ^ {application}
-        now, then = (tier_cost(tier, some) if some else 0 for some in (before, after))
-        if then is None:
-            return -1
-        saved += (now or 0) - then
-    return saved
+        was, now = (cost(tier, some) if some else 0 for some in (before, before ^ {application}))
+        if isinstance(now, Infeasible):
+            return now
+        more += now - (was if isinstance(was, int) else 0)
+    return more
+
+
+def load_of(placed: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, frozenset[str]]:
+    """Return the applications on every tier, from applications with the tiers of their chains."""
+    load: dict[str, set[str]] = {}
+    for application, tiers in placed:
+        for tier in tiers:
+            load.setdefault(tier, set()).add(application)
+    return {tier: frozenset(applications) for tier, applications in load.items()}
 
 
 def _move(application: str, source: Choice, target: Choice, load: dict[str, frozenset[str]]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 from ecm.model.base import Frozen, Name
@@ -11,7 +11,8 @@ from ecm.model.fleet import Chain, Fleet
 from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Infeasible, Rejected
 from ecm.routing.chain import ChainFacts
-from ecm.routing.large import Choice, Linear, descend, linearised
+from ecm.routing.large import Choice, Linear, TierCost, descend, linearised, load_of, moving
+from ecm.routing.solve import Solution
 
 EXACT_NODES = 20_000
 """Search nodes per VPN within which the optimum is proven; beyond, see `large`."""
@@ -20,8 +21,6 @@ DOUBT_NODES = 1_000
 first in line as many are tried again."""
 
 _NOTHING_OPEN = 2**62
-TierCost = Callable[[str, frozenset[str]], "int | Infeasible"]
-"""Micro-USD per hour (price plus churn) of a tier that carries a set of applications; never falls as the set grows."""
 
 
 class Option(Frozen):
@@ -66,6 +65,23 @@ class Search:
     exhausted: bool = False
     """All is explored: what was not found does not exist."""
 
+    @cached_property
+    def choices(self) -> list[tuple[str, list[Choice]]]:
+        """The options with what each costs apart from nodes, and the tiers it loads."""
+        return [
+            (app, [Choice(o.chain, own_cost(self, app, o.chain), self.chains[o.chain].tiers) for o in allowed])
+            for app, allowed in self.options
+        ]
+
+    @cached_property
+    def relaxed(self) -> Solution | None:
+        """The answer to the linearised problem; None where nothing linear is known."""
+        return None if self.routes.linear is None else linearised(self.choices, self.routes.linear)
+
+    def load(self, chains: dict[str, str]) -> dict[str, frozenset[str]]:
+        """Return the applications on every tier under `chains`, a chain for each application."""
+        return load_of((application, self.chains[chain].tiers) for application, chain in chains.items())
+
 
 @dataclass
 class _Frame:
@@ -95,10 +111,10 @@ def _explore(tried: Search, line: list[tuple[str, list[Option]]], nodes: int) ->
             tried.best, tried.best_cost = tuple(taken), frame.cost
         if depth == len(line) or frame.tried == len(line[depth][1]):
             frames.pop()
-            taken = taken[: len(frames) - 1]
+            del taken[len(frames) - 1 :]
             continue
         visited += 1
-        if visited == DOUBT_NODES + len(line) and tried.best is None and _no_way(tried):
+        if visited == DOUBT_NODES + len(line) and tried.best is None and tried.relaxed and tried.relaxed.infeasible:
             return True
         if visited > nodes + len(line):
             tried.open_bound = min(f.cost for f, (_, o) in zip(frames, line, strict=False) if f.tried < len(o))
@@ -115,26 +131,11 @@ def _explore(tried: Search, line: list[tuple[str, list[Option]]], nodes: int) ->
     return True
 
 
-def _no_way(tried: Search) -> bool:
-    """Return whether not even the linearised problem has an assignment, which proves that there is none."""
-    linear = tried.routes.linear
-    return linear is not None and linearised(_choices(tried), linear).infeasible
-
-
-def _choices(tried: Search) -> list[tuple[str, list[Choice]]]:
-    return [
-        (app, [Choice(o.chain, own_cost(tried, app, o.chain), tried.chains[o.chain].tiers) for o in allowed])
-        for app, allowed in tried.options
-    ]
-
-
 def _beyond(tried: Search) -> None:
     """Raise the bound of the search, and take the solver's answer, improved on true cost, where it is better."""
-    linear = tried.routes.linear
-    if linear is None:
+    found = tried.relaxed
+    if found is None:
         return
-    options = _choices(tried)
-    found = linearised(options, linear)
     bound = max(tried.open_bound, found.bound)
     tried.exhausted = found.infeasible
     if found.chosen is not None:
@@ -142,10 +143,10 @@ def _beyond(tried: Search) -> None:
         start = [int(o) - first for o, first in zip(found.chosen, firsts[:-1], strict=True)]
         if tried.best is None:  # what is linear may not hold for the true costs: search near it
             _explore(tried, _with_first(tried.options, start), DOUBT_NODES)
-        _improve(tried, options, start)
+        _improve(tried, start)
     if tried.best is not None:
         taken = [allowed.index(option) for (_, allowed), option in zip(tried.options, tried.best, strict=True)]
-        _improve(tried, options, taken)
+        _improve(tried, taken)
     tried.open_bound = bound
 
 
@@ -156,16 +157,9 @@ def _with_first(options: list[tuple[str, list[Option]]], first: list[int]) -> li
     ]
 
 
-def _improve(tried: Search, options: list[tuple[str, list[Choice]]], start: list[int]) -> None:
+def _improve(tried: Search, start: list[int]) -> None:
     """Move from `start` as long as the true cost falls; what comes of it is kept where it is the best."""
-    _take_if_better(tried, descend(options, start, lambda t, apps: _known(tried.tier_cost(t, apps))))
-
-
-def _known(cost: int | Infeasible) -> int | None:
-    return cost if isinstance(cost, int) else None
-
-
-def _take_if_better(tried: Search, chosen: list[int]) -> None:
+    chosen = descend(tried.choices, start, tried.tier_cost)
     taken = tuple(allowed[n] for (_, allowed), n in zip(tried.options, chosen, strict=True))
     total = _total(tried, {app: o.chain for (app, _), o in zip(tried.options, taken, strict=True)})
     if isinstance(total, int) and total < tried.best_cost:
@@ -193,31 +187,17 @@ def difference(
     tried: Search, load: dict[str, frozenset[str]], application: str, chains: tuple[str, str]
 ) -> int | Infeasible:
     """Return what moving an application from the first to the second chain costs more."""
-    source, target = (tried.chains[c].tiers for c in chains)
-    more = own_cost(tried, application, chains[1]) - own_cost(tried, application, chains[0])
-    for tier in (*(t for t in source if t not in target), *(t for t in target if t not in source)):
-        before = load.get(tier, frozenset())
-        after = before ^ {application}
-        was, now = (tried.tier_cost(tier, some) if some else 0 for some in (before, after))
-        if isinstance(now, Infeasible):
-            return now
-        more += now - (was if isinstance(was, int) else 0)
-    return more
-
-
-def load_of(tried: Search, chains: dict[str, str]) -> dict[str, frozenset[str]]:
-    """Return the applications on every tier."""
-    load: dict[str, set[str]] = {}
-    for application, chain in chains.items():
-        for tier in tried.chains[chain].tiers:
-            load.setdefault(tier, set()).add(application)
-    return {tier: frozenset(applications) for tier, applications in load.items()}
+    source, target = chains
+    more = moving(application, (tried.chains[source].tiers, tried.chains[target].tiers), load, tried.tier_cost)
+    if isinstance(more, Infeasible):
+        return more
+    return more + own_cost(tried, application, target) - own_cost(tried, application, source)
 
 
 def _total(tried: Search, chains: dict[str, str]) -> int | Infeasible:
     """Return the cost of a whole assignment."""
     total = sum(own_cost(tried, application, chain) for application, chain in chains.items())
-    for tier, applications in load_of(tried, chains).items():
+    for tier, applications in tried.load(chains).items():
         cost = tried.tier_cost(tier, applications)
         if isinstance(cost, Infeasible):
             return cost

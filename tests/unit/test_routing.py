@@ -12,7 +12,7 @@ from ecm.model.catalog import Catalog
 from ecm.model.fleet import Chain, Tenancy, Tier, WayIn
 from ecm.model.policy import OnViolation
 from ecm.model.refusal import Infeasible
-from ecm.routing.search import TierCost
+from ecm.routing.large import TierCost
 from tests.properties.fleets import ROOT
 
 INTENT = load(ROOT, "prod")
