@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -17,7 +18,21 @@ AS_OF = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 INTERVAL_MIN = 60
 DAYS = 15
 ROOT = Path(__file__).resolve().parent.parent
+QUOTAS = dict.fromkeys(("vcpus", "network_interfaces", "elastic_ips", "load_balancers"), 10**6)
+"""Quotas that do not bind."""
 _POOL = IPv4Network("100.64.0.0/11")
+
+
+def new_project(folder: Path) -> Path:
+    """Make a work folder: intent and program are copies, code and templates are this checkout's."""
+    folder.mkdir(parents=True)
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("policies", "stacks"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("ecm", "templates", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
 
 
 def intent_of(chains: int) -> Intent:
@@ -36,9 +51,7 @@ def intent_of(chains: int) -> Intent:
         tiers=tuple(t for v in ids for t in _tiers(v)),
         chains=tuple(c for v in ids for c in _chains(v)),
     )
-    quotas = base.limits.quotas.model_copy(
-        update={"vcpus": 10**6, "network_interfaces": 10**6, "elastic_ips": 10**6, "load_balancers": 10**6}
-    )
+    quotas = base.limits.quotas.model_copy(update=QUOTAS)
     limits = base.limits.model_copy(update={"budget_usd_per_hour": 10**13, "quotas": quotas})
     return base.model_copy(update={"fleet": fleet, "limits": limits})
 

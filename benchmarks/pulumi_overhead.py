@@ -21,7 +21,6 @@ import compileall
 import json
 import os
 import resource
-import shutil
 import statistics
 import tempfile
 import time
@@ -29,13 +28,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.bare_program import program, resources, statements
-from benchmarks.fleets import AS_OF, ROOT, history_of, intent_of
+from benchmarks.fleets import AS_OF, QUOTAS, ROOT, history_of, intent_of, new_project
 from ecm import intent, signing
 from ecm.engine import MissingPulumi, Outcome, Stack, Toolchain, locate
 from ecm.model.fleet import Fleet
@@ -51,7 +51,6 @@ LOAD = 10
 """Of the node fleet, in multiples of the usual history: tiers of 3 to 14 nodes."""
 FEWEST = 6
 """Nodes that each VPN of the node fleet has at least: two in each of its three tiers."""
-QUOTAS = ("vcpus", "network_interfaces", "elastic_ips", "load_balancers")
 BARE_MAIN = """import asyncio
 import sys
 from pathlib import Path
@@ -232,24 +231,14 @@ def _nodes(plan: Plan) -> int:
     return sum(tier.nodes_after for tier in plan.tiers)
 
 
-def project(folder: Path, fleet: Fleet | None = None) -> Path:
-    """Make a project: policies and program are copies, code and templates are this checkout's.
-
-    `fleet`, if any, is one more stack of it, with a budget and quotas that do not bind.
-    """
-    folder.mkdir()
-    shutil.copy(ROOT / "__main__.py", folder)
-    for name in ("policies", "stacks"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("ecm", "templates", ".venv"):
-        (folder / name).symlink_to(ROOT / name)
-    if fleet is not None:
-        limits = folder / "policies" / "limits.yaml"
-        document = yaml.safe_load(limits.read_text())
-        document["stacks"][fleet.stack] = {"budget_usd_per_hour": 10**7, "quotas": dict.fromkeys(QUOTAS, 10**6)}
-        limits.write_text(yaml.safe_dump(document, sort_keys=False))
-        (folder / "stacks" / f"{fleet.stack}.fleet.yaml").write_text(fleet.model_dump_json())
-    return folder
+def with_stack(project: Path, fleet: Fleet) -> Path:
+    """Give a project one more stack, with a budget and quotas that do not bind."""
+    limits = project / "policies" / "limits.yaml"
+    document = yaml.safe_load(limits.read_text())
+    document["stacks"][fleet.stack] = {"budget_usd_per_hour": 10**7, "quotas": QUOTAS}
+    limits.write_text(yaml.safe_dump(document, sort_keys=False))
+    (project / "stacks" / f"{fleet.stack}.fleet.yaml").write_text(fleet.model_dump_json())
+    return project
 
 
 def plan_of(root: Path, stack: str, load: float = 1.0) -> Plan:
@@ -267,10 +256,9 @@ def plan_of(root: Path, stack: str, load: float = 1.0) -> Plan:
 def plan_with(nodes: int, folder: Path) -> tuple[Plan, Path]:
     """Plan the smallest fleet of benchmarks.fleets that needs at least `nodes` nodes under a heavy load."""
 
+    @cache
     def planned(vpns: int) -> tuple[Plan, Path]:
-        root = folder / f"vpns-{vpns}"
-        if not root.exists():
-            project(root, intent_of(2 * vpns).fleet)
+        root = with_stack(new_project(folder / f"vpns-{vpns}"), intent_of(2 * vpns).fleet)
         return plan_of(root, "bench", LOAD), root
 
     low, high = 1, -(-nodes // FEWEST)  # VPNs
@@ -297,7 +285,7 @@ def main() -> None:
     figures: dict[str, Any] = {"quick": quick}
     with tempfile.TemporaryDirectory(prefix="ecm-bench-") as name:
         folder = Path(name)
-        usual = project(folder / "usual")
+        usual = new_project(folder / "usual")
         cases = [("prod", plan_of(usual, "prod"), usual), ("nodes200", *plan_with(nodes, folder))]
         bench = Bench(toolchain, folder)
         for key, plan, root in cases:

@@ -21,7 +21,6 @@ import argparse
 import io
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -40,7 +39,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.fleets import ROOT
+from benchmarks.fleets import ROOT, new_project
 from benchmarks.recorded import Account
 from ecm import intent, telemetry
 from ecm.cli.approval import approve_plan
@@ -119,13 +118,7 @@ def traces() -> pd.DataFrame:
 
 def project(folder: Path) -> Path:
     """Make a work folder whose limits let scheduled runs scale out and in by themselves."""
-    folder.mkdir(parents=True)
-    for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("policies", "stacks"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("ecm", "templates", ".venv"):
-        (folder / name).symlink_to(ROOT / name)
+    new_project(folder)
     edit(folder / "policies/catalog.yaml", as_of=(END - timedelta(days=60)).date().isoformat())
     approval = {"additive_automatic": True, "draining_automatic": True, "automatic_budget_step_usd_per_hour": 50.0}
     edit(folder / "policies/limits.yaml", approval=approval, stacks={STACK: {"budget_usd_per_hour": 150}})

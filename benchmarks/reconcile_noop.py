@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.fleets import ROOT
+from benchmarks.fleets import ROOT, new_project
 from ecm import intent
 from ecm.engine import MissingPulumi, locate
 from ecm.telemetry import generate, write_table
@@ -40,14 +39,8 @@ DONE, PLANNED = (0,), (10, 11)
 
 
 def project(folder: Path) -> Path:
-    """Make a work folder: intent and program are copies, code and templates are this checkout's."""
-    folder.mkdir()
-    for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("policies", "stacks"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("ecm", "templates", ".venv"):
-        (folder / name).symlink_to(ROOT / name)
+    """Make a work folder with today's prices and a load that ends now."""
+    new_project(folder)
     catalog = folder / "policies" / "catalog.yaml"
     document = yaml.safe_load(catalog.read_text())
     catalog.write_text(yaml.safe_dump({**document, "as_of": _now().date().isoformat()}, sort_keys=False))

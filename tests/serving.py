@@ -68,7 +68,8 @@ def an_offer(applied: int = 1, room: dict[str, int] | None = None) -> Offer:
     routes = (a_route("payroll", 2, chain="long"), a_route("web", 1, chain="short"))
     plan = a_plan(a_desired(tiers=tiers, chains=chains, applications=routes), serial=applied)
     states = tuple(a_state(name, ROOM if room is None else room) for name in sorted(CHAINS))
-    return Offer(applied, plan, states, {"payroll": Terms(a_profile(security_level=3)), "web": Terms(a_profile())})
+    terms = {"payroll": Terms(a_profile(security_level=3), states), "web": Terms(a_profile(), states)}
+    return Offer(applied, plan, states, terms)
 
 
 @dataclass

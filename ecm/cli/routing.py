@@ -12,11 +12,10 @@ from ecm import intent, pipeline
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.intent import Intent
-from ecm.model.fleet import Application
+from ecm.model.fleet import Application, next_by_id
 from ecm.model.plan import Plan
 from ecm.model.request import ChainState, RouteDecision, RouteRequest
-from ecm.routing import way_in_outage_s
-from ecm.routing.request import choose, entered
+from ecm.routing.request import choose, open_to
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,8 @@ def answer(session: Session, written: Intent, asked: RouteRequest, plan: str) ->
     digest, standing = plan_of(session, plan)
     application = _application(written, asked.application)
     profile = next(p for p in written.qos.profiles if p.id == application.profile)
-    outage_s = way_in_outage_s(application, written.limits)
-    states = tuple(
-        entered(state, outage_s)
-        for state in pipeline.chain_states(standing, written)
-        if state.vpn == asked.vpn and (not application.chains or state.chain in application.chains)
-    )
+    ours = (state for state in pipeline.chain_states(standing, written) if state.vpn == asked.vpn)
+    states = open_to(application, ours, written.limits)
     return Answer(asked, choose(asked, profile, states), states, digest)
 
 
@@ -82,8 +77,9 @@ def plan_of(session: Session, name: str) -> tuple[str, Plan]:
 
 
 def _application(written: Intent, name: str) -> Application:
-    for application in written.fleet.applications:
-        if application.id == name:
-            return application
-    known = ", ".join(sorted(a.id for a in written.fleet.applications))
-    raise CommandError(f"application {name!r} is not in the fleet file\n    Known: {known}", Code.USAGE)
+    try:
+        return next_by_id(written.fleet.applications, name)
+    except KeyError:
+        known = ", ".join(sorted(a.id for a in written.fleet.applications))
+        message = f"application {name!r} is not in the fleet file\n    Known: {known}"
+        raise CommandError(message, Code.USAGE) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from ecm import intent, pipeline
 from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
-from ecm.routing import way_in_outage_s
+from ecm.routing.request import open_to
 from ecm.serve.app import make_app
 from ecm.serve.listen import Way, listen
 from ecm.serve.offer import Offer, Terms
@@ -65,16 +66,11 @@ def offers_of(session: Session) -> Callable[[], Offer]:
             written = intent.load(session.root, session.stack)
             plan = store.plan(entry.plan)
             profiles = {p.id: p for p in written.qos.profiles}
-            offer = Offer(
-                applied=entry.number,
-                plan=plan,
-                states=pipeline.chain_states(plan, written),
-                terms={
-                    a.id: Terms(profiles[a.profile], a.chains, way_in_outage_s(a, written.limits))
-                    for a in written.fleet.applications
-                },
-            )
-            last[:] = [offer]
+            states = pipeline.chain_states(plan, written)
+            terms = {
+                a.id: Terms(profiles[a.profile], open_to(a, states, written.limits)) for a in written.fleet.applications
+            }
+            last[:] = [Offer(applied=entry.number, plan=plan, states=states, terms=terms)]
         return last[0]
 
     return read
@@ -93,11 +89,8 @@ def make_token(session: Session, path: Path, wanted: Token) -> str:
             raise CommandError(f"--application {name}: not in the fleet; there is: {', '.join(sorted(known))}")
     if not wanted.applications and not wanted.operator:
         raise CommandError("for whom? Give --application NAME (more than once if need be) or --operator", Code.USAGE)
-    tokens = Tokens(path, session.stack)
-    try:
+    with closing(Tokens(path, session.stack)) as tokens:
         return tokens.make(wanted)
-    finally:
-        tokens.close()
 
 
 def wanted_token(session: Session, applications: tuple[str, ...], days: int, *, operator: bool, who: str) -> Token:
@@ -109,20 +102,14 @@ def wanted_token(session: Session, applications: tuple[str, ...], days: int, *, 
 
 def list_tokens(session: Session, path: Path) -> tuple[Token, ...]:
     """Return every token, the oldest first."""
-    tokens = Tokens(path, session.stack)
-    try:
+    with closing(Tokens(path, session.stack)) as tokens:
         return tuple(held.token for held in tokens.held().values())
-    finally:
-        tokens.close()
 
 
 def revoke(session: Session, path: Path, number: str) -> None:
     """Remove a token; UnknownError where there is none of this id."""
-    tokens = Tokens(path, session.stack)
-    try:
+    with closing(Tokens(path, session.stack)) as tokens:
         tokens.revoke(number)
-    finally:
-        tokens.close()
 
 
 def show(out: Console, tokens: tuple[Token, ...], now: datetime) -> None:

@@ -88,6 +88,11 @@ class Slot(Frozen):
     """Share of traffic among the tier's nodes, in proportion to capacity."""
     alternatives: tuple[Alternative, ...] = ()
 
+    @property
+    def active(self) -> bool:
+        """Whether it takes new traffic: its latest generation does not drain."""
+        return self.nodes[-1].state is NodeState.ACTIVE
+
 
 class TierPlan(Frozen):
     """A tier as it is to be."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from ecm import plan as planning
 from ecm.intent import Intent
-from ecm.model.plan import ChainPlan, NodeState, Plan, TierEvidence, TierPlan
+from ecm.model.plan import ChainPlan, Plan, TierEvidence, TierPlan
 from ecm.model.request import ChainState, Stated, TierRoom
 
 NODE_UP: Final = 0.995
@@ -86,7 +86,7 @@ def _availability_ppm(tiers: list[TierPlan], evidence: dict[str, TierEvidence]) 
 
 
 def _holds(tier: TierPlan, evidence: TierEvidence, up: set[str]) -> float:
-    active = Counter(slot.zone for slot in tier.slots if slot.nodes[-1].state is NodeState.ACTIVE)
+    active = Counter(slot.zone for slot in tier.slots if slot.active)
     capacity = max(evidence.capacity_mbps // max(active.total(), 1), 1)
     needed = max(-(-evidence.load.planned_mbps // capacity), 1)
     n = sum(count for zone, count in active.items() if zone in up)

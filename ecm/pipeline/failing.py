@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ecm.intent import Intent
-from ecm.model.plan import ApplicationRoute, NodeState, Plan, Slot
+from ecm.model.plan import ApplicationRoute, Plan, Slot
 from ecm.model.request import ChainState, RouteRequest, TierRoom
 from ecm.model.simulation import ApplicationLeft, Simulation, TierLeft
 from ecm.pipeline.chains import chain_states
-from ecm.routing import way_in_outage_s
-from ecm.routing.request import choose, entered
+from ecm.routing.request import choose, open_to
 
 
 class UnknownSubjectError(ValueError):
@@ -27,7 +26,7 @@ def simulate(plan: Plan, intent: Intent, failing: Sequence[str], load_permille: 
     something is not in the plan.
     """
     gone = _gone(plan, failing)
-    tiers = {tier.id: _Tier.of([s for s in tier.slots if _active(s)], gone) for tier in plan.desired.tiers}
+    tiers = {tier.id: _Tier.of([s for s in tier.slots if s.active], gone) for tier in plan.desired.tiers}
     for evidence in plan.tiers:
         tiers[evidence.tier].planned = tiers[evidence.tier].load = _times(evidence.load.planned_mbps, load_permille)
     world = _World(plan, intent, tiers, load_permille)
@@ -53,10 +52,6 @@ def _gone(plan: Plan, failing: Sequence[str]) -> frozenset[str]:
             )
         found |= mine
     return frozenset(found)
-
-
-def _active(slot: Slot) -> bool:
-    return slot.nodes[-1].state is NodeState.ACTIVE
 
 
 def _times(mbps: int, permille: int) -> int:
@@ -92,19 +87,16 @@ class _Tier:
         )
 
 
-@dataclass
 class _World:
-    plan: Plan
-    intent: Intent
-    tiers: dict[str, _Tier]
-    permille: int
-    states: tuple[ChainState, ...] = field(init=False)
+    """A plan's chains and applications on what is left of its tiers."""
 
-    def __post_init__(self) -> None:
-        self.states = chain_states(self.plan, self.intent)
-        self._profiles = {p.id: p for p in self.intent.qos.profiles}
-        self._written = {a.id: a for a in self.intent.fleet.applications}
-        self._loads = {f.application: _times(f.window_p90_mbps, self.permille) for f in self.plan.forecasts}
+    def __init__(self, plan: Plan, intent: Intent, tiers: dict[str, _Tier], permille: int) -> None:
+        self.plan, self.intent, self.tiers = plan, intent, tiers
+        self._states = chain_states(plan, intent)
+        self._chains = {(c.vpn, c.id): c for c in plan.desired.chains}
+        self._profiles = {p.id: p for p in intent.qos.profiles}
+        self._written = {a.id: a for a in intent.fleet.applications}
+        self._loads = {f.application: _times(f.window_p90_mbps, permille) for f in plan.forecasts}
 
     def hit(self) -> list[ApplicationRoute]:
         """Return the applications with a tier that lost nodes or is short, the highest priority first."""
@@ -132,15 +124,8 @@ class _World:
             return found
         written = self._written[route.application]
         asked = RouteRequest(application=route.application, vpn=route.vpn, bandwidth_mbps=max(load, 1))
-        outage_s = way_in_outage_s(written, self.intent.limits)
-        others = tuple(
-            entered(self._as_left(state, mine, load), outage_s)
-            for state in self.states
-            if state.vpn == route.vpn
-            and state.chain != route.chain
-            and (not written.chains or state.chain in written.chains)
-        )
-        decision = choose(asked, self._profiles[written.profile], others)
+        others = (self._as_left(state, mine, load) for state in self._states if state.chain != route.chain)
+        decision = choose(asked, self._profiles[written.profile], open_to(written, others, self.intent.limits))
         if decision.chain is None:
             return found.model_copy(update={"rejected": decision.rejected})
         for sign, tiers in ((-1, mine), (1, self._tiers_of(route.vpn, decision.chain))):
@@ -159,10 +144,11 @@ class _World:
         return one.model_copy(update={"short_mbps": max(shares, default=0)})
 
     def _tiers_of(self, vpn: str, chain: str) -> tuple[str, ...]:
-        return next((c.tiers for c in self.plan.desired.chains if (c.vpn, c.id) == (vpn, chain)), ())
+        known = self._chains.get((vpn, chain))
+        return known.tiers if known else ()
 
     def _outage(self, vpn: str, chain: str) -> int:
-        return next(c.outage_s for c in self.plan.desired.chains if (c.vpn, c.id) == (vpn, chain))
+        return self._chains[vpn, chain].outage_s
 
     def _as_left(self, state: ChainState, leaving: tuple[str, ...], load: int) -> ChainState:
         """Return `state` with what its tiers have left, the load that would leave a shared tier given back."""

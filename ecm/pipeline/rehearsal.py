@@ -15,7 +15,7 @@ from ecm.backtest.arrays import longest_run
 from ecm.forecast import Predictor
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
-from ecm.model.plan import Decision, NodeState, Plan
+from ecm.model.plan import Decision, Plan
 from ecm.pipeline.decision import World, decide_from, tried
 
 _SETTLED_MIN = 1440
@@ -132,11 +132,7 @@ def _nodes(tier: str, plan: Plan | None) -> tuple[dict[tuple[str, int], int], in
     found = next((t for t in plan.desired.tiers if t.id == tier), None) if plan else None
     if found is None:
         return {}, 0
-    active = {
-        (slot.id, slot.nodes[-1].generation): slot.capacity_mbps
-        for slot in found.slots
-        if slot.nodes[-1].state is NodeState.ACTIVE
-    }
+    active = {(slot.id, slot.nodes[-1].generation): slot.capacity_mbps for slot in found.slots if slot.active}
     return active, sum(len(slot.nodes) for slot in found.slots)
 
 

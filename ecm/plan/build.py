@@ -229,7 +229,7 @@ def _vpc_routes(
     routes: list[VpcRoute] = []
     load: dict[str, int] = {}
     for route in (a for a in applications if a.way_in is WayIn.VPC_ROUTE):
-        active = [s for s in by_id[chains[route.chain].tiers[0]].slots if s.nodes[-1].state is NodeState.ACTIVE]
+        active = [s for s in by_id[chains[route.chain].tiers[0]].slots if s.active]
         for table in sorted(inputs.fleet.network.workload_route_tables):
             for destination in route.destinations:
                 name = f"{table}-{destination}".replace("/", "-").replace(".", "-")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecm.model.catalog import Catalog
-from ecm.model.plan import ApplicationEvidence, Desired, NodeState, TierEvidence, TierPlan
+from ecm.model.plan import ApplicationEvidence, Desired, TierEvidence, TierPlan
 from ecm.model.policy import QosProfile
 from ecm.model.refusal import Because, Rejected
 from ecm.model.sizing import TierSizing
@@ -43,7 +43,7 @@ def tier_evidence(
 
 
 def _active(tier: TierPlan) -> int:
-    return sum(1 for s in tier.slots if s.nodes[-1].state is NodeState.ACTIVE)
+    return sum(1 for s in tier.slots if s.active)
 
 
 def _survives(sizing: TierSizing) -> bool:

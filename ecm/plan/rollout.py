@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ecm.model.catalog import AmiId, Architecture, Image
-from ecm.model.plan import NodeState, Slot, TierPlan
+from ecm.model.plan import Slot, TierPlan
 from ecm.model.refusal import Because
 from ecm.plan.standing import Standing
 
@@ -47,7 +47,7 @@ class Rollout:
 def rollout(image: Image, slots: tuple[Slot, ...], standing: Standing) -> Rollout:
     """Return what may change to `image` in a tier whose slots stood as `slots` in the last plan."""
     wanted = Boot(image.name, image.ami, image.architecture)
-    active = [s for s in sorted(slots, key=lambda s: (s.zone, s.index)) if s.nodes[-1].state is NodeState.ACTIVE]
+    active = [s for s in sorted(slots, key=lambda s: (s.zone, s.index)) if s.active]
     everything = frozenset(s.id for s in slots)
     runs = Counter(Boot(n.image, n.ami, n.architecture) for s in active for n in s.nodes if not standing.gone(s, n))
     if set(runs) == {wanted} and not _proven(image, active, standing):
@@ -69,7 +69,7 @@ def rollout(image: Image, slots: tuple[Slot, ...], standing: Standing) -> Rollou
 
 def image_because(tier: TierPlan, image: Image, standing: Standing) -> tuple[Because, ...]:
     """Return the tier's row about its image while some nodes run another; none: all run the catalog's."""
-    active = [s for s in tier.slots if s.nodes[-1].state is NodeState.ACTIVE]
+    active = [s for s in tier.slots if s.active]
     others = [s for s in active if s.nodes[-1].ami != image.ami]
     if not others:
         return ()

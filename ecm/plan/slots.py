@@ -53,7 +53,7 @@ class SlotPlanner:
         active: list[Slot] = []
         leaving: list[Slot] = []
         for slot in sorted(previous, key=lambda s: (s.zone, s.index)):
-            if slot.nodes[-1].state is NodeState.ACTIVE:
+            if slot.active:
                 active.append(slot)
             elif not self._all_gone(slot) and not self.standing.drained(slot.nodes[-1]):
                 leaving.append(slot)

@@ -69,16 +69,14 @@ def _zones(tier: TierPlan, before: TierPlan | None) -> tuple[ZoneRow, ...]:
             nodes_before=_active(before, zone) if before else 0,
             nodes_after=_active(tier, zone),
             draining=sum(n.state is NodeState.DRAINING for s in tier.slots if s.zone == zone for n in s.nodes),
-            carried_mbps=sum(
-                s.capacity_mbps for s in tier.slots if s.zone == zone and s.nodes[-1].state is NodeState.ACTIVE
-            ),
+            carried_mbps=sum(s.capacity_mbps for s in tier.slots if s.zone == zone and s.active),
         )
         for zone in zones
     )
 
 
 def _active(tier: TierPlan, zone: str) -> int:
-    return sum(s.zone == zone and s.nodes[-1].state is NodeState.ACTIVE for s in tier.slots)
+    return sum(s.zone == zone and s.active for s in tier.slots)
 
 
 def _not_less(row: TierEvidence, risk: Risk) -> Choice | None:

@@ -98,7 +98,7 @@ def fleet_health(plan: Plan, observed: Observed | None) -> FleetHealth:
 
 
 def _tier(tier: TierPlan, observed: Observed | None, current: dict[str, bool], load: int) -> TierHealth:
-    active = [s for s in tier.slots if s.nodes[-1].state is NodeState.ACTIVE]
+    active = [s for s in tier.slots if s.active]
     serving = [s for s in active if any(_serves(s, n, observed) for n in s.nodes)]
     held = sum(s.capacity_mbps for s in serving)
     if observed is None:

@@ -1,14 +1,7 @@
 """Assign: applications to chains, security hard, cost and churn minimised, with a reason for every chain not taken."""
 
 from ecm.routing.assign import Assignment, assign
-from ecm.routing.chain import (
-    ChainFacts,
-    candidates,
-    chain_facts,
-    failed_requirements,
-    outage_s,
-    way_in_outage_s,
-)
+from ecm.routing.chain import ChainFacts, candidates, chain_facts, failed_requirements, outage_s
 from ecm.routing.large import Levels, Linear
 from ecm.routing.problem import Problem
 from ecm.routing.search import Routes
@@ -30,5 +23,4 @@ __all__ = [
     "outage_s",
     "solve",
     "tier_level",
-    "way_in_outage_s",
 ]

@@ -6,12 +6,15 @@ security and regions are never relaxed, nor is bandwidth, which would be a promi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Final
 
-from ecm.model.policy import OnViolation, QosProfile
+from ecm.model.fleet import Application
+from ecm.model.policy import Limits, OnViolation, QosProfile
 from ecm.model.refusal import Rejected
 from ecm.model.request import ChainState, RouteDecision, RouteRequest, Stated
+from ecm.routing.chain import way_in_outage_s
 
 HARD: Final = frozenset({"security_level", "regions", "bandwidth_mbps"})
 """Requirements that no `on_violation` relaxes."""
@@ -61,8 +64,14 @@ def choose(request: RouteRequest, profile: QosProfile, chains: tuple[ChainState,
     )
 
 
-def entered(state: ChainState, outage_s: int) -> ChainState:
-    """Return `state` as an application gets it whose way in alone has an outage of `outage_s`."""
+def open_to(application: Application, states: Iterable[ChainState], limits: Limits) -> tuple[ChainState, ...]:
+    """Return those of `states` that people allow for `application`, each with the outage that its way in causes."""
+    outage_s = way_in_outage_s(application, limits)
+    allowed = application.chains
+    return tuple(_entered(state, outage_s) for state in states if not allowed or state.chain in allowed)
+
+
+def _entered(state: ChainState, outage_s: int) -> ChainState:
     if outage_s <= state.outage_s.value:
         return state
     slower = Stated(value=outage_s, origin="VPC route: fails over with a reconcile run")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ecm.model.base import Frozen, Text
 from ecm.model.request import RouteDecision, RouteRequest
-from ecm.serve.errors import BusyError, ServeError
+from ecm.serve.errors import BusyError, ServeError, TooManyError
 from ecm.serve.lease import Lease, LeaseId
 
 LONGEST_S: Final = 86_400
@@ -79,7 +79,7 @@ def problem(error: ServeError, headers: Mapping[str, str] | None = None) -> Resp
     """Return the answer that `error` is."""
     decision = error.decision if isinstance(error, RefusedError) else None
     said = Problem(title=error.title, status=error.status, detail=str(error), decision=decision)
-    more = {"Retry-After": "1"} if isinstance(error, BusyError) else {}
+    more = {"Retry-After": "1"} if isinstance(error, BusyError | TooManyError) else {}
     return Response(
         said.model_dump_json(exclude={"decision"} if decision is None else None),
         status_code=error.status,

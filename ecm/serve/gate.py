@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecm.serve.access import Access
 from ecm.serve.answers import problem
-from ecm.serve.errors import ServeError, TooLargeError, TooManyError, UnauthenticatedError
+from ecm.serve.errors import ServeError, TooLargeError, UnauthenticatedError
 from ecm.serve.measures import Measures
 
 OPEN: Final = ("/healthz", "/openapi.json")
@@ -95,6 +95,4 @@ def _refusal(error: ServeError, *, basic: bool) -> Response:
     headers = {}
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Basic realm="ecm", charset="UTF-8"' if basic else 'Bearer realm="ecm"'
-    if isinstance(error, TooManyError):
-        headers["Retry-After"] = "1"
     return problem(error, headers)

@@ -10,7 +10,7 @@ from ecm.model.plan import Plan
 from ecm.model.policy import QosProfile
 from ecm.model.request import ChainState, RouteDecision, TierRoom
 from ecm.render.marks import flow_mark, word
-from ecm.routing.request import choose, entered
+from ecm.routing.request import choose
 from ecm.serve.answers import RouteAsked
 from ecm.serve.errors import UnknownError
 from ecm.serve.lease import Rooms
@@ -24,10 +24,8 @@ class Terms:
     """What the fleet file says of an application."""
 
     profile: QosProfile
-    chains: tuple[str, ...] = ()
-    """Chains that it may take; none: all of its VPN."""
-    outage_s: int = 0
-    """What its way in alone causes when a node fails."""
+    chains: tuple[ChainState, ...]
+    """Those that it may take, as it gets them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Offer:
     def decide(self, asked: RouteAsked, free: Free) -> RouteDecision:
         """Return the best chain for `asked` with what is `free` now; UnknownError for an unknown application."""
         terms = self._terms(asked)
-        chains = tuple(_as_free(state, free) for state in self._may_take(asked.vpn, terms))
+        chains = tuple(_as_free(state, free) for state in terms.chains)
         return choose(asked, terms.profile, chains)
 
     def way(self, application: str, chain: str, traffic_class: str) -> tuple[str, str]:
@@ -75,11 +73,6 @@ class Offer:
     @cached_property
     def _tiers(self) -> dict[tuple[str, str], tuple[str, ...]]:
         return {(c.vpn, c.id): c.tiers for c in self.plan.desired.chains}
-
-    def _may_take(self, vpn: str, terms: Terms) -> list[ChainState]:
-        allowed = (state for state in self.states if state.vpn == vpn)
-        mine = (state for state in allowed if not terms.chains or state.chain in terms.chains)
-        return [entered(state, terms.outage_s) for state in mine]
 
     def _terms(self, asked: RouteAsked) -> Terms:
         vpn = self._vpns.get(asked.application)

@@ -7,7 +7,8 @@ from html import escape
 from string import Template
 from typing import Final
 
-from ecm.serve.lease import Lease
+from ecm.serve.lease import Lease, TierLoad
+from ecm.serve.offer import Offer
 from ecm.serve.service import Service
 
 LEASES: Final = 100
@@ -62,7 +63,7 @@ def status_page(service: Service, after: str) -> str:
     """Return the page, with the leases whose ids are above `after`."""
     offer, now = service.desk.offer, service.clock()
     leases = service.reader.leases(now, applications=None, after=after, most=LEASES)
-    counts = service.reader.counts(now)
+    counts, loads = service.reader.counts(now), service.reader.loads()
     return _PAGE.substitute(
         stack=escape(service.settings.stack),
         count=f"{sum(counts.values()):,}",
@@ -71,14 +72,14 @@ def status_page(service: Service, after: str) -> str:
         plan=escape(offer.digest[:19]),
         serial=offer.plan.serial,
         planned=f"{offer.plan.as_of:%Y-%m-%d %H:%M}",
-        chains=_chains(service),
-        tiers=_tiers(service),
+        chains=_chains(offer, loads),
+        tiers=_tiers(offer, loads),
         leases=_leases(leases, first=not after),
     )
 
 
-def _chains(service: Service) -> str:
-    free = {load.tier: load.free_mbps for load in service.reader.loads()}
+def _chains(offer: Offer, loads: Sequence[TierLoad]) -> str:
+    free = {load.tier: load.free_mbps for load in loads}
     rows = [
         (
             state.chain,
@@ -91,16 +92,16 @@ def _chains(service: Service) -> str:
             f"{state.availability_ppm.value / 10_000:.3f}",
             f"{max(0, min(free.get(tier.tier, 0) for tier in state.tiers)):,}",
         )
-        for state in service.desk.offer.states
+        for state in offer.states
     ]
     heads = ("Chain", "VPN", "Tiers", "Security", "Latency p95 ms", "Loss %", "Outage s", "Available %", "Free Mbit/s")
     return _table("Chains", "What each chain offers now; free is what its scarcest tier has left.", heads, rows)
 
 
-def _tiers(service: Service) -> str:
-    planned_tiers = {tier.tier: tier for tier in service.desk.offer.plan.tiers}
+def _tiers(offer: Offer, loads: Sequence[TierLoad]) -> str:
+    planned_tiers = {tier.tier: tier for tier in offer.plan.tiers}
     rows = []
-    for load in service.reader.loads():
+    for load in loads:
         known = planned_tiers.get(load.tier)
         total = known.usable_mbps if known else load.room_mbps
         forecast = f"{known.load.p50_mbps:,} / {known.load.p99_mbps:,}" if known else "none"

@@ -57,9 +57,11 @@ class Scene:
         self.project.level(mbps)
         self.project.measured((now() + self.ahead).isoformat())
 
-    def alive(self) -> set[str]:
+    def alive(self, zone: str = "") -> set[str]:
+        """Return the instances that run, in `zone` where one is named."""
         assert self.project.aws is not None
-        return {i["InstanceId"] for i in instances(self.project.aws) if i["State"]["Name"] == "running"}
+        running = (i for i in instances(self.project.aws) if i["State"]["Name"] == "running")
+        return {i["InstanceId"] for i in running if i["Placement"]["AvailabilityZone"].startswith(zone)}
 
     def terminate(self, ids: set[str]) -> None:
         """Terminate instances behind ECM's back."""
@@ -179,9 +181,7 @@ def _slot(scene: Scene, instance: str) -> str:
 @contextmanager
 def zone_gone(scene: Scene) -> Iterator[None]:
     """Every instance of a zone is gone, and EC2 has nothing there."""
-    assert scene.project.aws is not None
-    placed = [i for i in instances(scene.project.aws) if i["InstanceId"] in scene.alive()]
-    scene.terminate({i["InstanceId"] for i in placed if i["Placement"]["AvailabilityZone"] == ZONE})
+    scene.terminate(scene.alive(ZONE))
     with _aws(scene, no_capacity=[{"shape": "*", "zone": ZONE}], delay_ms={"RunInstances": 1000}):
         yield
 
@@ -189,9 +189,7 @@ def zone_gone(scene: Scene) -> Iterator[None]:
 @contextmanager
 def half_a_zone_gone(scene: Scene) -> Iterator[None]:
     """Half of a zone's instances are gone at once."""
-    assert scene.project.aws is not None
-    there = [i["InstanceId"] for i in instances(scene.project.aws) if i["Placement"]["AvailabilityZone"] == ZONE]
-    there = sorted(set(there) & scene.alive())
+    there = sorted(scene.alive(ZONE))
     assert len(there) > 1, "there is no half of one"
     scene.terminate(set(there[: len(there) // 2]))
     yield

@@ -2,16 +2,23 @@
 
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecm import routing
+from ecm.model.fleet import WayIn
 from ecm.model.policy import OnViolation
 from ecm.model.request import ChainState, RouteRequest, Stated, TierRoom
-from ecm.routing.request import HARD, choose, failures, merged
+from ecm.pipeline import World
+from ecm.pipeline.decision import _Study
+from ecm.routing.request import HARD, choose, failures, merged, open_to
+from tests.forecasts import AS_OF, a_forecast
+from tests.properties.fleets import ROOT, Wanted, an_intent, applications, loads
 from tests.serving import a_profile
 
 ASKED = RouteRequest(application="web", vpn="corp")
 REGIONS = ("us-east-1", "eu-west-1")
+WORLD = World(as_of=AS_OF, templates=ROOT / "templates")
 
 
 def stated(highest):
@@ -139,3 +146,53 @@ def test_what_a_request_leaves_out_is_its_profiles():
 def test_without_a_chain_of_its_vpn_it_is_said():
     made = choose(ASKED, a_profile(), ())
     assert (made.chain, made.relaxation) == (None, "VPN corp has no chain")
+
+
+def offered(facts: routing.ChainFacts, tiers: tuple[str, ...]) -> ChainState:
+    """A chain with all the room in the world."""
+    numbers = {
+        "security_level": facts.security_level,
+        "latency_us": facts.latency_us,
+        "loss_ppm": facts.loss_ppm,
+        "outage_s": facts.outage_s,
+        "availability_ppm": 1_000_000,
+        "marginal_usd_micro": len(tiers),
+    }
+    return ChainState(
+        chain=facts.chain,
+        vpn="v",
+        region="us-east-1",
+        tiers=tuple(TierRoom(tier=t, residual_mbps=10**6, origin="tests") for t in tiers),
+        entry="v",
+        **{name: Stated(value=value, origin="tests") for name, value in numbers.items()},
+    )
+
+
+@given(applications(), loads())
+@settings(deadline=None, max_examples=40)
+def test_requests_and_assignments_refuse_a_chain_for_the_same_requirements(
+    wanted: tuple[Wanted, ...], mbps: list[int]
+) -> None:
+    intent = an_intent(wanted)
+    load = {a.id: mbps[n] for n, a in enumerate(intent.fleet.applications)}
+    study = _Study(intent, a_forecast(intent.fleet, load), WORLD)
+    for written in intent.fleet.applications:
+        for way_in in WayIn:
+            application = written.model_copy(update={"way_in": way_in})
+            profile = study.profiles[application.id]
+            chains = routing.candidates(intent.fleet, application)
+            whole = tuple(offered(study.facts[c.id], c.tiers) for c in chains)
+            given_to = open_to(application, whole, intent.limits)
+            asked = merged(RouteRequest(application=application.id, vpn="v"), profile)
+            for state in given_to:
+                refused = routing.failed_requirements(application, profile, study.facts[state.chain], intent.limits)
+                assert [(r.requirement, r.have) for r in refused] == [
+                    (r.requirement, r.have) for r in failures(asked, state)
+                ]
+            decision = choose(asked, profile, given_to)
+            fits = [s for s in given_to if not failures(asked, s)]
+            if fits:
+                least = min(s.marginal_usd_micro.value for s in fits)
+                assert decision.chain == min(s.chain for s in fits if s.marginal_usd_micro.value == least)
+            elif decision.chain is not None:
+                assert {r.requirement for r in decision.violated}.isdisjoint(HARD)

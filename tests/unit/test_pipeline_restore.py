@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from ecm.model.plan import NodeState, Plan
+from ecm.model.plan import Plan
 from ecm.pipeline import Outcome, World, restore
 from tests.forecasts import AS_OF, a_forecast, a_history
 from tests.reviews import HIGH, LOW, ROOT, decided, prod, standing
@@ -23,10 +23,7 @@ def back(to: Plan, now: Plan, load: int = LOW) -> Outcome:
 def active(plan: Plan) -> Counter[tuple[str, str, str]]:
     """Active nodes by tier, zone and shape."""
     return Counter(
-        (tier.id, slot.zone, slot.nodes[-1].shape)
-        for tier in plan.desired.tiers
-        for slot in tier.slots
-        if slot.nodes[-1].state is NodeState.ACTIVE
+        (tier.id, slot.zone, slot.nodes[-1].shape) for tier in plan.desired.tiers for slot in tier.slots if slot.active
     )
 
 

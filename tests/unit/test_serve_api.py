@@ -87,8 +87,9 @@ def test_what_is_missed_is_said_where_the_request_allows_it(web):
 
 
 def test_an_application_takes_only_the_chains_that_its_fleet_file_allows(world, web_token):
-    allowed = {"web": Terms(a_profile(), ("long",))}
-    world.offer = replace(an_offer(), terms=allowed)
+    offer = an_offer()
+    allowed = {"web": Terms(a_profile(), tuple(s for s in offer.states if s.chain == "long"))}
+    world.offer = replace(offer, terms=allowed)
     with served(world) as of:
         assert ask(of(web_token)).json()["lease"]["chain"] == "long"
 

@@ -12,7 +12,7 @@ from ecm.cli.exits import Code
 from ecm.cli.routing import Answer, answer, request_of
 from ecm.cli.session import Session
 from ecm.cli.tables import route_table
-from ecm.model.base import SHOWN
+from ecm.model.base import MICRO, SHOWN
 from ecm.model.policy import OnViolation
 
 _FILES = (".yaml", ".yml", ".json")
@@ -58,8 +58,8 @@ def route(  # noqa: PLR0913, PLR0917 - what a request may say
         "regions": tuple(region) if region else None,
         "on_violation": on_violation,
     }
-    file = Path(request) if request.endswith(_FILES) else None
-    asked = request_of(written, request if file is None else file, {k: v for k, v in given.items() if v is not None})
+    source = Path(request) if request.endswith(_FILES) else request
+    asked = request_of(written, source, {k: v for k, v in given.items() if v is not None})
     found = answer(session, written, asked, plan)
     if session.as_json:
         session.emit({"plan": found.digest, **found.decision.model_dump(mode="json")})
@@ -72,7 +72,7 @@ def _show(session: Session, found: Answer) -> None:
     decision, asked = found.decision, found.asked
     head = f"application {asked.application} of VPN {asked.vpn}, {decision.bandwidth_mbps} Mbit/s"
     if decision.chain:
-        usd = decision.usd_micro_per_hour / 1_000_000
+        usd = decision.usd_micro_per_hour / MICRO
         session.out.print(f"{head}: chain [bold]{decision.chain}[/], class {decision.traffic_class}, {usd:+.4f} USD/h")
     else:
         session.out.print(f"{head}: [red]no chain[/]; not together: {', '.join(decision.conflict)}")
