@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -115,6 +117,20 @@ class Journal:
             previous = digest_bytes(line)
             entries.append(entry)
         return tuple(entries)
+
+
+def applied_between(
+    entries: Sequence[Entry], start: datetime, end: datetime
+) -> tuple[tuple[str, datetime, datetime], ...]:
+    """Return the plans that stood at some time of [start, end), each with from when to when, in time order.
+
+    A plan stands from its `applied` entry to that of another plan; before the first one nothing is known.
+    """
+    marks = [(e.at, e.plan) for e in entries if e.kind is EntryKind.APPLIED and e.plan]
+    changes = [mark for i, mark in enumerate(marks) if i == 0 or marks[i - 1][1] != mark[1]]
+    ends = [*(at for at, _ in changes), end][1:]
+    found = ((plan, max(at, start), min(until, end)) for (at, plan), until in zip(changes, ends, strict=True))
+    return tuple(item for item in found if item[1] < item[2])
 
 
 def _parsed(line: bytes) -> Entry | None:
