@@ -101,6 +101,8 @@ def _text(status: Mapping[str, Any]) -> str:
     if status["drain"]:
         done = ", done" if status["drain"]["done"] else ""
         lines.append(f"drain        since {status['drain']['since_s']:.0f} s{done}")
+    if "overlay" in status:
+        lines.append(_overlay_line(status["overlay"]))
     if "clients" in status:
         lines.append(f"clients      {status['clients']['routes']} routes, {status['clients']['known']} known")
     lines += [f"problem      {where}: {text}" for where, texts in status["problems"].items() for text in texts]
@@ -108,6 +110,16 @@ def _text(status: Mapping[str, Any]) -> str:
     if status["last_error"]:
         lines.append(f"last error   {status['last_error']}")
     return "\n".join(lines) + "\n"
+
+
+def _overlay_line(overlay: Mapping[str, Any]) -> str:
+    """Return what new flows take beside the base's routing."""
+    if overlay["serial"] is None:
+        said = "none: the base's routing stands alone"
+    else:
+        said = f"serial {overlay['serial']}, {overlay['rules']} rules, ends in {overlay['ends_in_s']:.0f} s"
+    refused = "; ".join(f"{count} refused: {reason}" for reason, count in overlay["refused"].items())
+    return "overlay      " + "; ".join(filter(None, (said, refused, overlay["problem"])))
 
 
 def _settings(given: argparse.Namespace) -> int:

@@ -13,17 +13,20 @@ from typing import Any, Final
 
 from ecm.agent import measure
 from ecm.agent.apply import Machinery
+from ecm.agent.choosing import Choices
 from ecm.agent.cloud import connect
 from ecm.agent.feed import Feed
 from ecm.agent.hasten import Haste
 from ecm.agent.identity import Known
 from ecm.agent.keys import SharedKeys
 from ecm.agent.node import Node
+from ecm.agent.overlay import Overlays
 from ecm.agent.pull import Puller
 from ecm.agent.returns import ReturnRoutes
 from ecm.agent.server import ControlServer, HealthServer, json_page, metrics_page
-from ecm.agent.shell import Machine, Shell
+from ecm.agent.shell import Machine, Shell, ToolError
 from ecm.agent.state import State
+from ecm.agent.version import VersionError
 
 _RTMGRP_IPV4_ROUTE: Final = 0x40
 _TICK_S: Final = 0.25
@@ -47,6 +50,8 @@ class Agent:
         self._machinery = Machinery(shell or Machine(), settings)
         self._feed = Feed(source, SharedKeys(secrets, settings.directories.run), puller, state)
         self._node = Node(settings, state, self._feed, self._machinery)
+        self._overlays = Overlays(source, state, settings.signers)
+        self._choices = Choices(self._machinery.firewall, self._overlays)
         self._measured = measure.Measured.new()
         self._routes: ReturnRoutes | None = None
         self._turn = threading.Lock()
@@ -61,7 +66,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         control = ControlServer(self._settings.directories.run, self.command)
-        for work in (self._feed_forever, self._clients_forever, self._haste_forever):
+        for work in (self._feed_forever, self._overlays_forever, self._clients_forever, self._haste_forever):
             threading.Thread(target=self._guarded(work), name=work.__name__, daemon=True).start()
         try:
             self._node_forever()
@@ -103,6 +108,9 @@ class Agent:
                 "since_s": round(waited, 1),
                 "done": empty or waited >= self._settings.drain_timeout_s,
             }
+        version = self._node.current
+        if version is not None and version.document.overlay is not None:
+            found["overlay"] = self._choices.status(_epoch())
         if routes is not None:
             found["clients"] = {"routes": len(routes.claims), "known": len(routes.heard)}
         return found
@@ -118,6 +126,7 @@ class Agent:
                 if before is not None and self._feed.offered.version not in (None, before):
                     self._measured.read(self._machinery, before.document)
                 self._node.step(now)
+                self._choose()
                 if self._node.current is not before:
                     looked = float("-inf")
                 if now - looked >= self._settings.intervals.health_s:
@@ -127,6 +136,23 @@ class Agent:
             self._serve()
             self._follow_clients()
             self._sleep(_TICK_S)
+
+    def _choose(self) -> None:
+        """Let new flows take what the overlay chooses; a fault of the tool is tried again at the next turn."""
+        version = self._node.current
+        if version is None:
+            return
+        try:
+            self._choices.follow(version.document, _epoch())
+        except (ToolError, VersionError) as error:
+            self._tell(f"choices: {error}")
+
+    def _overlays_forever(self) -> None:
+        while not self._stopping.is_set():
+            version = self._node.current
+            if version is not None and self._overlays.pull(version.document, _epoch()):
+                self._nudge()
+            self._stopping.wait(self._settings.intervals.overlay_s)
 
     def _feed_forever(self) -> None:
         while not self._stopping.is_set():
@@ -192,6 +218,9 @@ class Agent:
     def _metrics_page(self) -> tuple[int, str, str]:
         with self._turn:
             text = measure.page(self._node, self._machinery, self._measured, self._routes, int(_epoch()))
+            version = self._node.current
+            if version is not None and version.document.overlay is not None:
+                text += measure.choices_page(self._choices.status(_epoch()), version.document.node.vpn)
         return metrics_page(text)
 
     def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ecm.agent.apply import Machinery
 from ecm.agent.metrics import Totals, traffic
@@ -50,6 +50,20 @@ def page(node: Node, machinery: Machinery, measured: Measured, routes: ReturnRou
         metrics += _paths(machinery, document)
         metrics += _peers(machinery, document, routes, now)
     return exposition(metrics)
+
+
+def choices_page(status: Mapping[str, Any], vpn: str) -> str:
+    """Return the metrics of what `Choices.status` says."""
+    labels = {"vpn": vpn}
+    rows = (
+        ("ecm_overlay_serial", "Serial of the overlay whose choices new flows take; 0: none.", status["serial"] or 0),
+        ("ecm_overlay_rules", "Its rules.", status["rules"]),
+        ("ecm_overlay_remaining_seconds", "Until it ends.", status["ends_in_s"]),
+    )
+    found = [Metric(name, "gauge", text, ((labels, float(value)),)) for name, text, value in rows]
+    refused = tuple(({"vpn": vpn, "reason": reason}, float(n)) for reason, n in status["refused"].items())
+    found.append(Metric("ecm_overlay_refused_total", "counter", "Overlays that were not taken, by reason.", refused))
+    return exposition(found)
 
 
 def _own(node: Node) -> Iterable[Metric]:

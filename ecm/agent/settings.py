@@ -90,6 +90,8 @@ class Intervals(_Strict):
 
     config_s: Seconds = 5
     """At the manifest."""
+    overlay_s: Seconds = 2
+    """At the overlay, on ingress nodes of a stack that takes one."""
     keys_s: Seconds = 30
     """At the neighbours' public keys; at those that are missing, each `config_s`."""
     secrets_s: Seconds = 300

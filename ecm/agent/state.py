@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ecm.agent.pull import Accepted
 from ecm.agent.version import Version
 from ecm.files import replace
+
+
+@dataclass(frozen=True)
+class AcceptedOverlay:
+    """The newest overlay that this node has accepted: older ones are replays."""
+
+    vpn: str
+    serial: int
+    digest: str
 
 
 class State:
@@ -55,6 +65,18 @@ class State:
     def set_accepted(self, accepted: Accepted) -> None:
         """Keep the newest manifest's serial."""
         self._write("accepted.json", {"serial": accepted.serial, "plan": accepted.plan})
+
+    def accepted_overlay(self) -> AcceptedOverlay | None:
+        """Return the newest overlay that was accepted."""
+        held = self._read("overlay.json")
+        try:
+            return AcceptedOverlay(str(held["vpn"]), int(held["serial"]), str(held["digest"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def set_accepted_overlay(self, accepted: AcceptedOverlay) -> None:
+        """Keep the newest overlay's serial."""
+        self._write("overlay.json", asdict(accepted))
 
     def on_trial(self) -> str | None:
         """Return the digest of the version that is applied and not confirmed; after a crash that one is to blame."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ REVIEWED: Final = f"{PROJECT}:reviewedPlan"
 STORE: Final = f"{PROJECT}:store"
 SIGNER: Final = f"{PROJECT}:signer"
 SIGNERS: Final = f"{PROJECT}:signers"
+OVERLAY_SIGNERS: Final = f"{PROJECT}:overlay_signers"
 FORECAST: Final = f"{PROJECT}:forecast"
 TELEMETRY: Final = f"{PROJECT}:telemetry"
 _DEFAULT_STORE: Final = ".ecm/store"
@@ -54,6 +56,8 @@ class StackSettings:
     """Where the private key is that signs approved plans: a folder, or secretsmanager:NAME."""
     signers: tuple[str, ...]
     """Public keys whose signature nodes accept."""
+    overlay_signers: tuple[str, ...] = ()
+    """Public keys of routing services: ingress nodes let what they sign choose among the base's chains."""
     forecast: ForecastSettings = ForecastSettings()
     telemetry: Collection = field(default_factory=Collection)
     """What `ecm collect` collects."""
@@ -71,9 +75,24 @@ def read_settings(root: Path, stack: str) -> StackSettings:
         region=str(config["aws:region"]) if config.get("aws:region") else None,
         signer=str(config.get(SIGNER) or _DEFAULT_SIGNER),
         signers=tuple(str(config.get(SIGNERS) or "").split()),
+        overlay_signers=_overlay_signers(config, path),
         forecast=_forecast(config.get(FORECAST), path),
         telemetry=_telemetry(config.get(TELEMETRY), path),
     )
+
+
+def _overlay_signers(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return who may sign overlays; CommandError for what is no public key, or one that signs manifests."""
+    found = tuple(str(config.get(OVERLAY_SIGNERS) or "").split())
+    where = f"{path}: config.{OVERLAY_SIGNERS}"
+    for key in found:
+        if not re.fullmatch(r"[A-Za-z0-9+/]{43}=", key):
+            raise CommandError(
+                f"{where}: {key[:60]!r} is no public key: 32 bytes in base64, as `ecm serve key` prints it"
+            )
+        if key in str(config.get(SIGNERS) or "").split():
+            raise CommandError(f"{where}: {key} also signs what nodes run; make the service its own: ecm serve key")
+    return found
 
 
 def _forecast(found: object, path: Path) -> ForecastSettings:
@@ -100,6 +119,17 @@ def _telemetry(found: object, path: Path) -> Collection:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, (f"{path}: config.{TELEMETRY}", *first["loc"])))
         raise CommandError(f"{where}: {first['msg']}; policies/schemas/telemetry.schema.json lists the keys") from None
+
+
+def write_overlay_signers(root: Path, stack: str, signers: tuple[str, ...]) -> Path:
+    """Write who may sign overlays, in one step; comments and order stay. Returns the file."""
+    path = _path(root, stack)
+    document = _load(path)
+    config = _config(document, path)
+    config[OVERLAY_SIGNERS] = " ".join(signers)
+    document["config"] = config
+    _replace(path, _dumped(document))
+    return path
 
 
 def write_approved(root: Path, stack: str, digest: str, signers: tuple[str, ...]) -> Path:

@@ -76,6 +76,8 @@ HostName = Annotated[
 ]
 PublicKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
 """A WireGuard public key: 32 bytes in base64, so 43 significant characters whose last carries four bits."""
+Ed25519 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+"""A public key that signatures are checked with: 32 bytes in base64."""
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)]
 """Free text of one line; never reaches a template."""

@@ -43,6 +43,11 @@ def peers_key(vpn: str) -> str:
     return f"vpns/{vpn}/peers.json"
 
 
+def overlay_key(vpn: str) -> str:
+    """Return the key of a VPN's overlay in the configuration bucket: the only one that the routing service writes."""
+    return f"vpns/{vpn}/overlay.json"
+
+
 def public_key_key(slot: str, generation: int) -> str:
     """Return the key under which a node's agent publishes its public key: the only object that it may write."""
     return f"keys/{slot}/g{generation}.pub"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from ecm.model.contract import HEALTH_PATH, HEALTH_PORT, UPLINK
 from ecm.model.fields import (
     Address,
     Checked,
+    Ed25519,
     Interface,
     Label,
     Network,
@@ -29,6 +30,8 @@ SIBLINGS_TABLE = 901
 """BIRD's table, which no rule reads: the clients that sibling nodes hold, by the time of their handshake."""
 AGENT_PROTOCOL = 201
 """The routing protocol number that marks the agent's routes."""
+CHOICES: Final = "choices"
+"""The firewall's map from (source, destination, protocol, port, mark in the base) to the mark that a new flow gets."""
 BIRD_FILE = "/etc/ecm/bird.conf"
 NFTABLES_FILE = "/etc/ecm/nftables.conf"
 SYSCTL_FILE = "/etc/sysctl.d/90-ecm.conf"
@@ -147,6 +150,30 @@ class Names(Checked):
     classes: tuple[Named, ...]
 
 
+class ChainMark(Checked):
+    """A chain that an overlay may choose, and the mark of an application's flows on it."""
+
+    chain: Label
+    traffic_class: Label
+    mark: Word
+
+
+class Choosable(Checked):
+    """An application, its mark in the base, and what an overlay may put in its place."""
+
+    application: Label
+    base: Word
+    choices: tuple[ChainMark, ...]
+
+
+class OverlayTerms(Checked):
+    """Whose overlay an ingress node takes, from where, and all that it may choose."""
+
+    object: ObjectKey
+    signers: tuple[Ed25519, ...] = Field(min_length=1, max_length=8)
+    applications: tuple[Choosable, ...]
+
+
 class Document(Checked):
     """The document, version 1."""
 
@@ -161,3 +188,5 @@ class Document(Checked):
     rules: tuple[Rule, ...] = Field(max_length=4096)
     clients: Clients | None
     files: dict[Path, str] = Field(max_length=8192)
+    overlay: OverlayTerms | None = Field(default=None, exclude_if=lambda value: value is None)
+    """None: the node takes none; agents of before there were overlays read such a document, too."""

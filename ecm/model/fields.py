@@ -36,6 +36,8 @@ Token = Annotated[
     StringConstraints(pattern=r"\A@(?:private|public|preshared):[a-z0-9/#-]{1,120}@\z"),
 ]
 """Stands for a key that only the node has; the agent puts the key there."""
+Ed25519 = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9+/]{43}=\z")]
+"""A public key that signatures are checked with."""
 ObjectKey = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9][a-z0-9/._-]{0,199}\z")]
 Service = Annotated[str, StringConstraints(pattern=r"\A(?:(?:tcp|udp) [ds]port \{ [0-9, -]{1,2000} \})?\z")]
 """A match on ports, made from checked numbers; empty: every port."""

@@ -12,6 +12,7 @@ from ecm.model.adopted import Adopted
 from ecm.model.base import (
     SHOWN,
     Digest,
+    Ed25519,
     Frozen,
     HostName,
     Mbps,
@@ -208,6 +209,22 @@ class NetworkPlan(Frozen):
     """Resources of an existing VPC that are declared as they stand."""
 
 
+class OverlayChoice(Frozen):
+    """The chains of which the routing service may choose one for an application's flows."""
+
+    application: Name
+    chains: tuple[Name, ...]
+    """Those with the security level that its profile asks for."""
+
+
+class OverlayPlan(Frozen):
+    """Whose overlay ingress nodes take, and what it may choose."""
+
+    signers: Annotated[tuple[Ed25519, ...], Field(min_length=1, max_length=8)]
+    """Public keys; none of them signs manifests."""
+    choices: tuple[OverlayChoice, ...]
+
+
 class Desired(Frozen):
     """Everything that the Pulumi program declares and `render` renders."""
 
@@ -221,6 +238,8 @@ class Desired(Frozen):
     adjacencies: tuple[Adjacency, ...]
     chains: tuple[ChainPlan, ...]
     applications: tuple[ApplicationRoute, ...]
+    overlay: OverlayPlan | None = Field(default=None, exclude_if=lambda value: value is None)
+    """None: nodes take no overlay."""
 
     def tier(self, tier_id: str) -> TierPlan:
         """Return the tier called `tier_id`; KeyError when there is none."""

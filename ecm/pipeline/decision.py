@@ -18,7 +18,7 @@ from ecm.model.demand import DemandHistory, Forecast
 from ecm.model.fleet import Role
 from ecm.model.forecast import Grid
 from ecm.model.observed import Observed
-from ecm.model.plan import Decision, Desired, Inputs, Plan, PlannedEvent, Verdict
+from ecm.model.plan import Decision, Desired, Inputs, OverlayChoice, OverlayPlan, Plan, PlannedEvent, Verdict
 from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
@@ -40,6 +40,8 @@ class World:
     basis: str | None = None
     """Digest of the plan that is applied, by the stack's own output."""
     peers: tuple[PeerTable, ...] = ()
+    overlay_signers: tuple[str, ...] = ()
+    """Public keys of routing services whose choices nodes take; none: they take none."""
     templates: Path = Path("templates")
     guardrails: str | None = None
     """Digest of the policy pack's files."""
@@ -296,6 +298,26 @@ class _Study:
             previous=self.previous,
             standing=self.standing,
             peers={table.vpn: digest(table) for table in self.world.peers},
+            overlay=self._overlay(set(chains.values())),
+        )
+
+    def _overlay(self, used: set[str]) -> OverlayPlan | None:
+        """Return whose overlay nodes take, and the chains that are secure enough for each application."""
+        if not self.world.overlay_signers:
+            return None
+        return OverlayPlan(
+            signers=tuple(sorted(set(self.world.overlay_signers))),
+            choices=tuple(
+                OverlayChoice(
+                    application=name,
+                    chains=tuple(
+                        c.id
+                        for c in routing.candidates(self.intent.fleet, application)
+                        if c.id in used and self.facts[c.id].security_level >= self.profiles[name].security_level
+                    ),
+                )
+                for name, application in sorted(self.applications.items())
+            ),
         )
 
     def draft(

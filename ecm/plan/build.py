@@ -14,6 +14,7 @@ from ecm.model.plan import (
     Desired,
     NetworkPlan,
     NodeState,
+    OverlayPlan,
     SubnetKind,
     TierPlan,
     VpcRoute,
@@ -46,6 +47,7 @@ class PlanInputs:
     standing: Standing
     peers: dict[str, str]
     """Digest of the peer table of each VPN that has clients."""
+    overlay: OverlayPlan | None = None
 
 
 def desired_state(inputs: PlanInputs) -> Desired:
@@ -66,6 +68,7 @@ def desired_state(inputs: PlanInputs) -> Desired:
         adjacencies=_adjacencies(inputs, chains, tiers),
         chains=_chains(inputs, chains),
         applications=applications,
+        overlay=inputs.overlay,
     )
 
 

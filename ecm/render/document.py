@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecm.model.base import canonical_json
-from ecm.model.contract import base_key, peers_key, public_key_key
+from ecm.model.contract import base_key, overlay_key, peers_key, public_key_key
 from ecm.model.document import (
     BIRD_FILE,
     CLASSES_FILE,
@@ -19,14 +19,16 @@ from ecm.model.document import (
     Names,
     Neighbour,
     NodeIdentity,
+    OverlayTerms,
     Sibling,
 )
 from ecm.model.rendered import ConfigObject
+from ecm.render.choosing import choosable
 from ecm.render.firewall import TierFirewall, firewall
 from ecm.render.host import kernel, units
 from ecm.render.routing import routing, rules
 from ecm.render.templates import Templates
-from ecm.render.topology import NodeView
+from ecm.render.topology import NodeView, TierView
 from ecm.render.traffic import traffic
 from ecm.render.wireguard import edge_files, edge_key, pair_keys, public_token, tunnel_files
 
@@ -82,6 +84,17 @@ def _document(node: NodeView, files: dict[str, str], devices: tuple[Device, ...]
         rules=rules(node),
         clients=_clients(node, devices) if view.enters else None,
         files=files,
+        overlay=_overlay(view) if view.enters else None,
+    )
+
+
+def _overlay(view: TierView) -> OverlayTerms | None:
+    if view.desired.overlay is None:
+        return None
+    return OverlayTerms(
+        object=overlay_key(view.vpn.id),
+        signers=view.desired.overlay.signers,
+        applications=choosable(view.desired, view.vpn.id),
     )
 
 

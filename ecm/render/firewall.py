@@ -6,8 +6,10 @@ from ipaddress import IPv4Network
 from typing import Literal
 
 from ecm.model.contract import HEALTH_PORT, UPLINK
+from ecm.model.document import CHOICES
 from ecm.model.fields import Address, Checked, Interface, Label, Network, Number, Place, Port, Symbol, Wildcard, Word
 from ecm.model.fleet import WayIn
+from ecm.model.overlay import MAX_RULES
 from ecm.model.plan import SubnetKind
 from ecm.render import marks
 from ecm.render.classify import Matches, matches
@@ -108,6 +110,13 @@ class Masks(Checked):
 MASKS = Masks()
 
 
+class Choosing(Checked):
+    """The map that the agent fills from the overlay: which flows of an application take another chain."""
+
+    symbol: Literal["choices"] = CHOICES
+    size: Number = MAX_RULES
+
+
 class Firewall(Checked):
     """Everything that `nftables/ecm.nft` interpolates."""
 
@@ -132,6 +141,8 @@ class Firewall(Checked):
     exit_chains: tuple[Word, ...]
     applications: Matches
     workloads: Matches
+    choosing: tuple[Choosing, ...]
+    """None where nodes take no overlay."""
     workload_sources: tuple[Network, ...]
     client_routes: tuple[Network, ...]
     upstream: tuple[Lane, ...]
@@ -223,6 +234,7 @@ def firewall(node: NodeView, shared: TierFirewall) -> Firewall:
         exit_chains=exits,
         applications=shared.applications,
         workloads=shared.workloads,
+        choosing=(Choosing(),) if view.enters and view.desired.overlay else (),
         workload_sources=workload_sources if view.enters else (),
         client_routes=client_routes if exits else (),
         upstream=shared.upstream,
