@@ -46,6 +46,8 @@ from ecm.pipeline import World, decide
 from ecm.serve import orders
 from ecm.serve.answers import LONGEST_S, RouteAsked
 from ecm.serve.book import Book, Reader
+from ecm.serve.database import Place
+from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Token, Tokens
 from ecm.store import EntryKind, open_store
 
@@ -84,9 +86,9 @@ def project(root: Path) -> Plan:
     return plan
 
 
-def tokens(path: Path, plan: Plan) -> tuple[dict[str, tuple[str, str]], str]:
+def tokens(place: Place, plan: Plan) -> tuple[dict[str, tuple[str, str]], str]:
     """Return the VPN and a token of each application, and an operator's token."""
-    held = Tokens(path, STACK)
+    held = Tokens(place, STACK)
     now = precise_time()
 
     def made(*applications: str) -> str:
@@ -198,9 +200,9 @@ def fill(root: Path, plan: Plan) -> None:
     book.close()
 
 
-def book_of(root: Path) -> Path:
+def book_of(root: Path) -> Place:
     """Return where `ecm serve` keeps its leases."""
-    return root / ".ecm" / "serve" / f"{STACK}.db"
+    return SqliteFile(root / ".ecm" / "serve" / f"{STACK}.db")
 
 
 def fsync_p99_ms(folder: Path) -> float:
@@ -231,9 +233,9 @@ def processor_s(pid: int) -> float:
 async def measure(root: Path, seconds: int, rate: int) -> dict[str, object]:
     """Return the figures of one run."""
     plan = project(root)
-    path = book_of(root)
+    place = book_of(root)
     fill(root, plan)
-    by, operator = tokens(path, plan)
+    by, operator = tokens(place, plan)
     names = sorted(by)
     generator = np.random.default_rng(11)
     due = np.cumsum(generator.exponential(1 / rate, rate * seconds))
@@ -244,7 +246,7 @@ async def measure(root: Path, seconds: int, rate: int) -> dict[str, object]:
         port = int(free.getsockname()[1])
     with service(root, port) as process:
         await wait_for(port, process)
-        reader = Reader(path, STACK)
+        reader = Reader(place, STACK)
         before, worked_s = rss_mb(process.pid), processor_s(process.pid)
         load = await generate(port, asked, due)
         figures = _figures(load, reader) | _commits(await metrics(port, operator))

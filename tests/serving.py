@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from fastapi.testclient import TestClient
 
@@ -14,6 +13,7 @@ from ecm.model.fleet import Role
 from ecm.model.policy import QosProfile
 from ecm.model.request import ChainState, Stated, TierRoom
 from ecm.serve.app import make_app
+from ecm.serve.database import Place
 from ecm.serve.offer import Offer, Terms
 from ecm.serve.service import Settings
 from ecm.serve.tokens import Token, Tokens
@@ -76,7 +76,7 @@ def an_offer(applied: int = 1, room: dict[str, int] | None = None) -> Offer:
 class World:
     """What the service sees of the outside."""
 
-    path: Path
+    place: Place
     at: datetime = NOW
     offer: Offer = field(default_factory=an_offer)
 
@@ -88,7 +88,7 @@ class World:
 
     def token(self, *applications: str, operator: bool = False, days: float = 30) -> str:
         """Make a token; a service that runs knows it within a second."""
-        tokens = Tokens(self.path, STACK)
+        tokens = Tokens(self.place, STACK)
         ends = self.at + timedelta(days=days)
         wanted = Token(
             id="", applications=applications, operator=operator, made_at=self.at, expires_at=ends, who="tests"
@@ -99,7 +99,7 @@ class World:
 
     def settings(self, rate_per_s: float = 1e6) -> Settings:
         """Nothing is read again but when a test says so."""
-        return Settings(self.path, STACK, self.clock, lambda: self.offer, refresh_s=3600, rate_per_s=rate_per_s)
+        return Settings(self.place, STACK, self.clock, lambda: self.offer, refresh_s=3600, rate_per_s=rate_per_s)
 
 
 @contextmanager

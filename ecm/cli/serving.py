@@ -16,9 +16,11 @@ from ecm.cli.exits import Code, CommandError
 from ecm.cli.session import Session
 from ecm.routing.request import open_to
 from ecm.serve.app import make_app
+from ecm.serve.database import Place
 from ecm.serve.listen import Way, listen
 from ecm.serve.offer import Offer, Terms
 from ecm.serve.service import Settings
+from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Token, Tokens
 
 
@@ -39,17 +41,17 @@ def check(way: Way, *, behind_proxy: bool) -> None:
             raise CommandError(f"{path}: no such file", Code.USAGE)
 
 
-def book_of(session: Session, given: Path | None) -> Path:
-    """Return the lease book's file."""
-    return given.expanduser() if given else session.root / ".ecm" / "serve" / f"{session.stack}.db"
+def book_of(session: Session, given: Path | None) -> Place:
+    """Return where the lease book is."""
+    return SqliteFile(given.expanduser() if given else session.root / ".ecm" / "serve" / f"{session.stack}.db")
 
 
-def serve(session: Session, path: Path, way: Way, *, rate: float, refresh: float) -> None:
-    """Serve from the lease book at `path` until interrupted; CommandError where there is nothing to serve from."""
+def serve(session: Session, place: Place, way: Way, *, rate: float, refresh: float) -> None:
+    """Serve from the lease book at `place` until interrupted; CommandError where there is nothing to serve from."""
     offers = offers_of(session)
     offer = offers()
-    app = make_app(Settings(path, session.stack, precise_time, offers, refresh_s=refresh, rate_per_s=rate))
-    session.note(f"serving the routes of {session.stack} on {way.url}, plan {offer.digest[:19]}, book {path}")
+    app = make_app(Settings(place, session.stack, precise_time, offers, refresh_s=refresh, rate_per_s=rate))
+    session.note(f"serving the routes of {session.stack} on {way.url}, plan {offer.digest[:19]}, book {place}")
     listen(app, way)
 
 
@@ -81,7 +83,7 @@ def precise_time() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - an entry point reads the clock
 
 
-def make_token(session: Session, path: Path, wanted: Token) -> str:
+def make_token(session: Session, place: Place, wanted: Token) -> str:
     """Keep a token and return the text that its bearer sends; CommandError where the fleet has no such application."""
     known = {a.id for a in intent.load(session.root, session.stack).fleet.applications}
     for name in wanted.applications:
@@ -89,7 +91,7 @@ def make_token(session: Session, path: Path, wanted: Token) -> str:
             raise CommandError(f"--application {name}: not in the fleet; there is: {', '.join(sorted(known))}")
     if not wanted.applications and not wanted.operator:
         raise CommandError("for whom? Give --application NAME (more than once if need be) or --operator", Code.USAGE)
-    with closing(Tokens(path, session.stack)) as tokens:
+    with closing(Tokens(place, session.stack)) as tokens:
         return tokens.make(wanted)
 
 
@@ -100,15 +102,15 @@ def wanted_token(session: Session, applications: tuple[str, ...], days: int, *, 
     return Token(id="", applications=applications, operator=operator, made_at=now, expires_at=ends, who=who)
 
 
-def list_tokens(session: Session, path: Path) -> tuple[Token, ...]:
+def list_tokens(session: Session, place: Place) -> tuple[Token, ...]:
     """Return every token, the oldest first."""
-    with closing(Tokens(path, session.stack)) as tokens:
+    with closing(Tokens(place, session.stack)) as tokens:
         return tuple(held.token for held in tokens.held().values())
 
 
-def revoke(session: Session, path: Path, number: str) -> None:
+def revoke(session: Session, place: Place, number: str) -> None:
     """Remove a token; UnknownError where there is none of this id."""
-    with closing(Tokens(path, session.stack)) as tokens:
+    with closing(Tokens(place, session.stack)) as tokens:
         tokens.revoke(number)
 
 

@@ -1,23 +1,25 @@
-"""The lease book: promises of bandwidth in one SQLite file, checked and written in one transaction.
+"""The lease book: promises of bandwidth in a database, checked and written in one transaction.
 
-Several processes of one machine may have it open. A transaction takes the file's write lock before it reads anything
-(BEGIN IMMEDIATE), so what it finds free is still free when it writes. What a commit has returned from is on the disk.
+Several processes may have it open. A transaction is the only one that writes before it reads anything, so what it finds
+free is still free when it writes. What a commit has returned from is on the disk.
+
+Leases expire by the clock of the process that writes. Processes of several machines need clocks that agree: one that is
+ahead by a second promises the bandwidth of a lease again a second before whoever holds it knows that it has ended; one
+that is behind leaves it unused for a second.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
+from ecm.serve.database import Database, Place
 from ecm.serve.errors import BookError, NoRoomError, OutdatedError, UnknownError
 from ecm.serve.lease import Lease, Rooms, TierLoad, milliseconds
-from ecm.serve.schema import connect
 
 SWEPT: Final = 500
 """Expired rows that one transaction removes at most; those that are left count as promised a little longer."""
@@ -37,41 +39,42 @@ class Answered:
     answer: str
 
 
+@dataclass
+class _State:
+    """What is committed: which plan the book follows, and [room, promised] of every tier, Mbit/s."""
+
+    applied: int
+    plan: str
+    loads: dict[str, list[int]]
+
+
 class Book:
     """The leases of one stack, as this process writes to them. Not for use by two threads at a time."""
 
-    def __init__(self, path: Path, stack: str) -> None:
-        self.path = path
-        self._db = connect(path, stack)
-        self._db.execute("PRAGMA busy_timeout = 0")
-        self._loads: dict[str, list[int]] | None = None
-        self._version = -1
+    def __init__(self, place: Place, stack: str) -> None:
+        self.far = place.far
+        self._db = place.open(stack)
+        self._state: _State | None = None
+        self._seen = -1
 
     def close(self) -> None:
-        """Close the file; nothing that was committed is lost without it."""
+        """Close it; nothing that was committed is lost without it."""
         self._db.close()
 
     def begin(self, rooms: Rooms, now: datetime) -> Writing | None:
         """Begin a transaction at `now`; None while another process writes.
 
         A plan that was applied after the book's is taken over, and what has expired is removed. OutdatedError where the
-        book knows a plan that was applied after `rooms`; BookError where the file does not work.
+        book knows a plan that was applied after `rooms`; BookError where the database does not work.
         """
+        if not self._db.begin():
+            return None
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                return None
-            raise BookError(f"{self.path}: {error}") from None
-        try:
-            loads = self._current()
-            if self._take_over(rooms):
-                loads = self._loads = _loads(self._db)
-            writing = Writing(self, self._db, loads, milliseconds(now))
+            state = self._current()
+            if self._take_over(state, rooms):
+                state = self._state = _state(self._db)
+            writing = Writing(self, self._db, state.loads, milliseconds(now))
             writing.sweep()
-        except sqlite3.Error as error:
-            self.abandon()
-            raise BookError(f"{self.path}: {error}") from None
         except BaseException:
             self.abandon()
             raise
@@ -79,40 +82,36 @@ class Book:
 
     def abandon(self) -> None:
         """Undo the transaction that is under way."""
-        self._loads = None
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        self._state = None
+        self._db.abandon()
 
-    def _current(self) -> dict[str, list[int]]:
-        """Return [room, promised] of every tier; read again only where another connection has written meanwhile."""
-        version = self._db.execute("PRAGMA data_version").fetchone()[0]
-        if self._loads is None or version != self._version:
-            self._loads, self._version = _loads(self._db), version
-        return self._loads
+    def _current(self) -> _State:
+        """Return what is committed; read again only where another connection has written meanwhile."""
+        seen = self._db.seen()
+        if self._state is None or seen != self._seen:
+            self._state, self._seen = _state(self._db), seen
+        return self._state
 
-    def _take_over(self, rooms: Rooms) -> bool:
-        held, plan = self._db.execute("SELECT applied, plan FROM book").fetchone()
-        if held == rooms.applied and plan == rooms.plan:
+    def _take_over(self, state: _State, rooms: Rooms) -> bool:
+        if state.applied == rooms.applied and state.plan == rooms.plan:
             return False
-        if held > rooms.applied:
-            raise OutdatedError(f"the book follows plan {plan}, which was applied after {rooms.plan}")
-        self._db.execute("UPDATE book SET applied = ?, plan = ?", (rooms.applied, rooms.plan))
-        self._db.execute("UPDATE tiers SET room_mbps = 0")
-        self._db.executemany(
+        if state.applied > rooms.applied:
+            raise OutdatedError(f"the book follows plan {state.plan}, which was applied after {rooms.plan}")
+        self._db.write("UPDATE book SET applied = ?, plan = ?", [(rooms.applied, rooms.plan)])
+        self._db.write("UPDATE tiers SET room_mbps = 0", [()])
+        self._db.write(
             "INSERT INTO tiers VALUES (?, ?, 0) ON CONFLICT (id) DO UPDATE SET room_mbps = excluded.room_mbps",
             sorted(rooms.mbps.items()),
         )
-        self._db.execute(
-            "DELETE FROM tiers WHERE promised_mbps = 0 AND id NOT IN (SELECT value FROM json_each(?))",
-            (json.dumps(sorted(rooms.mbps)),),
-        )
+        gone = [(tier,) for tier in sorted(state.loads.keys() - rooms.mbps.keys())]
+        self._db.write("DELETE FROM tiers WHERE promised_mbps = 0 AND id = ?", gone)
         return True
 
 
 class Writing:
     """One transaction: everything in it is written by `commit`, or nothing."""
 
-    def __init__(self, book: Book, db: sqlite3.Connection, loads: dict[str, list[int]], now_ms: int) -> None:
+    def __init__(self, book: Book, db: Database, loads: dict[str, list[int]], now_ms: int) -> None:
         self.now_ms = now_ms
         self._book = book
         self._db = db
@@ -135,27 +134,17 @@ class Writing:
                 raise NoRoomError(f"tier {tier} has {free} Mbit/s left, needed {lease.bandwidth_mbps}")
         self._promise(lease.tiers, lease.bandwidth_mbps)
         body = lease.model_dump_json()
-        self._db.execute(
-            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                lease.id,
-                lease.application,
-                lease.bandwidth_mbps,
-                json.dumps(lease.tiers),
-                milliseconds(lease.expires_at),
-                body,
-            ),
-        )
+        ends, tiers = milliseconds(lease.expires_at), json.dumps(lease.tiers)
+        row = (lease.id, lease.application, lease.bandwidth_mbps, tiers, ends, body)
+        self._db.write("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)", [row])
         return body
 
     def lease(self, lease_id: str) -> Lease:
         """Return the lease called `lease_id`; UnknownError where there is none that has not expired."""
-        row = self._db.execute(
-            "SELECT body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, self.now_ms)
-        ).fetchone()
-        if row is None:
+        found = self._db.rows("SELECT body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, self.now_ms))
+        if not found:
             raise UnknownError(NO_LEASE.format(lease_id))
-        return Lease.model_validate_json(row[0])
+        return Lease.model_validate_json(found[0][0])
 
     def renew(self, lease: Lease) -> None:
         """Write `lease` with its new expiry over the one of its id.
@@ -165,58 +154,60 @@ class Writing:
         for tier in lease.tiers:
             if (free := self.free(tier)) < 0:
                 raise NoRoomError(f"tier {tier} has {-free} Mbit/s less than is promised of it")
-        self._db.execute(
-            "UPDATE leases SET expires_ms = ?, body = ? WHERE id = ?",
-            (milliseconds(lease.expires_at), lease.model_dump_json(), lease.id),
-        )
+        row = (milliseconds(lease.expires_at), lease.model_dump_json(), lease.id)
+        self._db.write("UPDATE leases SET expires_ms = ?, body = ? WHERE id = ?", [row])
 
     def release(self, lease: Lease) -> None:
         """Take a promise back."""
-        self._db.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+        self._db.write("DELETE FROM leases WHERE id = ?", [(lease.id,)])
         self._promise(lease.tiers, -lease.bandwidth_mbps)
 
     def answered(self, application: str, key: str) -> Answered | None:
         """Return what was answered to the idempotency key, or None."""
-        row = self._db.execute(
+        found = self._db.rows(
             "SELECT asked, answer FROM answers WHERE application = ? AND key = ? AND until_ms > ?",
             (application, key, self.now_ms),
-        ).fetchone()
-        return Answered(*row) if row else None
+        )
+        return Answered(*found[0]) if found else None
 
     def remember(self, application: str, key: str, answered: Answered, lease: Lease) -> None:
         """Keep the answer to an idempotency key with the lease that it made."""
         until = max(milliseconds(lease.expires_at), self.now_ms + KEPT_MS)
-        self._db.execute(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
-            (application, key, answered.asked, answered.answer, until),
+        self._db.write(
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT (application, key) DO UPDATE "
+            "SET asked = excluded.asked, answer = excluded.answer, until_ms = excluded.until_ms",
+            [(application, key, answered.asked, answered.answer, until)],
         )
 
     def sweep(self) -> None:
         """Remove what has expired, the oldest first."""
-        gone = self._db.execute(
-            "DELETE FROM leases WHERE rowid IN (SELECT rowid FROM leases WHERE expires_ms <= ? ORDER BY expires_ms "
-            "LIMIT ?) RETURNING tiers, mbps",
+        gone = self._db.rows(
+            "DELETE FROM leases WHERE id IN (SELECT id FROM leases WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?) "
+            "RETURNING tiers, mbps",
             (self.now_ms, SWEPT),
-        ).fetchall()
+        )
         for tiers, mbps in gone:
             self._promise(json.loads(tiers), -mbps)
-        self._db.execute(
+        self._db.write(
             "DELETE FROM answers WHERE (application, key) IN (SELECT application, key FROM answers "
             "WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)",
-            (self.now_ms, SWEPT),
+            [(self.now_ms, SWEPT)],
         )
 
     def commit(self) -> None:
-        """Write everything; BookError, and nothing written, where the disk does not take it."""
+        """Write everything; BookError, and nothing written, where the disk does not take it.
+
+        Where a connection is lost in between, nobody knows: who asks again with the same idempotency key finds out.
+        """
         try:
-            self._db.executemany(
+            self._db.write(
                 "UPDATE tiers SET promised_mbps = ? WHERE id = ?",
                 [(self._loads[tier][1], tier) for tier in sorted(self._changed)],
             )
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+            self._db.commit()
+        except BookError:
             self._book.abandon()
-            raise BookError(f"{self._book.path}: {error}") from None
+            raise
 
     def _promise(self, tiers: tuple[str, ...], mbps: int) -> None:
         for tier in tiers:
@@ -227,11 +218,11 @@ class Writing:
 class Reader:
     """What is committed, seen beside the writing: by another connection, which waits for nobody."""
 
-    def __init__(self, path: Path, stack: str) -> None:
-        self._db = connect(path, stack)
+    def __init__(self, place: Place, stack: str) -> None:
+        self._db = place.open(stack)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close it."""
         self._db.close()
 
     def loads(self) -> tuple[TierLoad, ...]:
@@ -240,42 +231,39 @@ class Reader:
 
     def leases(self, now: datetime, *, applications: frozenset[str] | None, after: str, most: int) -> tuple[Lease, ...]:
         """Return at most `most` leases with ids above `after` in their order, of `applications` (None: of all)."""
-        chosen = "" if applications is None else f"AND application IN ({','.join('?' * len(applications))})"
-        rows = self._db.execute(
+        chosen = "" if applications is None else f"AND application IN ({','.join('?' * len(applications)) or 'NULL'})"
+        rows = self._db.rows(
             f"SELECT body FROM leases WHERE id > ? AND expires_ms > ? {chosen} ORDER BY id LIMIT ?",  # noqa: S608
             (after, milliseconds(now), *sorted(applications or ()), most),
         )
-        return tuple(Lease.model_validate_json(body) for (body,) in rows.fetchall())
+        return tuple(Lease.model_validate_json(body) for (body,) in rows)
 
     def lease(self, lease_id: str, now: datetime, *, applications: frozenset[str] | None) -> Lease:
         """Return one lease of `applications` (None: of any); UnknownError where there is none."""
-        row = self._db.execute(
+        found = self._db.rows(
             "SELECT application, body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, milliseconds(now))
-        ).fetchone()
-        if row is None or (applications is not None and row[0] not in applications):
+        )
+        if not found or (applications is not None and found[0][0] not in applications):
             raise UnknownError(NO_LEASE.format(lease_id))
-        return Lease.model_validate_json(row[1])
+        return Lease.model_validate_json(found[0][1])
 
     def check(self) -> None:
         """BookError where the book cannot be read."""
-        try:
-            self._db.execute("SELECT applied FROM book").fetchone()
-        except sqlite3.Error as error:
-            raise BookError(f"the lease book cannot be read: {error}") from None
+        self._db.rows("SELECT applied FROM book")
 
     def counts(self, now: datetime) -> Mapping[str, int]:
         """Return the number of leases by application."""
-        rows = self._db.execute(
+        rows = self._db.rows(
             "SELECT application, count(*) FROM leases WHERE expires_ms > ? GROUP BY application", (milliseconds(now),)
         )
-        return dict(rows.fetchall())
+        return {row[0]: row[1] for row in rows}
 
     def promised(self, now: datetime) -> int:
         """Return the sum of all leases, Mbit/s."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(mbps), 0) FROM leases WHERE expires_ms > ?", (milliseconds(now),)
-        ).fetchone()
-        return int(found)
+        found = self._db.rows(
+            "SELECT CAST(coalesce(sum(mbps), 0) AS BIGINT) FROM leases WHERE expires_ms > ?", (milliseconds(now),)
+        )
+        return int(found[0][0])
 
     def audit(self) -> tuple[str, ...]:
         """Return what is wrong with the book, one sentence each: counted again from every lease.
@@ -283,20 +271,25 @@ class Reader:
         A tier with less room than is promised is among it; after a plan with fewer nodes that is so until enough has
         lapsed.
         """
-        found = self._db.execute(
-            "SELECT id, room_mbps, promised_mbps, (SELECT coalesce(sum(mbps), 0) FROM leases, json_each(leases.tiers) "
-            "AS t WHERE t.value = tiers.id) FROM tiers ORDER BY id"
-        ).fetchall()
-        unknown = self._db.execute(
-            "SELECT DISTINCT t.value FROM leases, json_each(leases.tiers) AS t "
-            "WHERE t.value NOT IN (SELECT id FROM tiers) ORDER BY 1"
-        ).fetchall()
+        counted = f"SELECT t.value AS tier, sum(mbps) AS mbps FROM {self._db.tiers_of_leases} GROUP BY t.value"  # noqa: S608
+        found = self._db.rows(
+            "SELECT id, room_mbps, promised_mbps, CAST(coalesce(held.mbps, 0) AS BIGINT) "  # noqa: S608
+            f"FROM tiers LEFT JOIN ({counted}) AS held ON held.tier = tiers.id "
+            f"UNION ALL SELECT held.tier, NULL, NULL, NULL FROM ({counted}) AS held "
+            "WHERE held.tier NOT IN (SELECT id FROM tiers)"
+        )
+        known = sorted((t, r, p, s) for t, r, p, s in found if r is not None)
         return (
-            *(f"tier {t}: {p} Mbit/s promised by its row, {s} by its leases" for t, _, p, s in found if p != s),
-            *(f"tier {t}: {s} Mbit/s promised of {r}" for t, r, _, s in found if s > r),
-            *(f"tier {t}: leases but no row" for (t,) in unknown),
+            *(f"tier {t}: {p} Mbit/s promised by its row, {s} by its leases" for t, _, p, s in known if p != s),
+            *(f"tier {t}: {s} Mbit/s promised of {r}" for t, r, _, s in known if s > r),
+            *(f"tier {t}: leases but no row" for t in sorted(t for t, r, _, _ in found if r is None)),
         )
 
 
-def _loads(db: sqlite3.Connection) -> dict[str, list[int]]:
-    return {tier: [room, promised] for tier, room, promised in db.execute("SELECT * FROM tiers")}
+def _state(db: Database) -> _State:
+    ((applied, plan),) = db.rows("SELECT applied, plan FROM book")
+    return _State(applied, plan, _loads(db))
+
+
+def _loads(db: Database) -> dict[str, list[int]]:
+    return {tier: [room, promised] for tier, room, promised in db.rows("SELECT * FROM tiers")}

@@ -1,7 +1,8 @@
 """Group commit: requests of one moment share a transaction, and each is answered once the disk has it.
 
-Decisions are made on the event loop, in microseconds; only the commit, which waits for the disk, runs in a thread, and
-meanwhile the next group gathers.
+In a book that is near, decisions are made on the event loop, in microseconds; only the commit, which waits for the
+disk, runs in a thread, and meanwhile the next group gathers. A book that is far is asked in that thread throughout: the
+event loop never waits for a network.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from ecm.serve.book import Book, Writing
-from ecm.serve.errors import BusyError, FaultError, OutdatedError, ServeError
+from ecm.serve.errors import BookError, BusyError, FaultError, OutdatedError, ServeError
 from ecm.serve.offer import Offer
 
 Done = TypeVar("Done")
@@ -113,6 +115,16 @@ class Desk:
 
     async def _transact(self, group: list[_Waiting]) -> list[Any]:
         writing = await self._begun()
+        answers = await self._near(lambda: self._ordered(writing, group))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await loop.run_in_executor(self._committer, writing.commit)
+        self.groups, self.grouped = self.groups + 1, self.grouped + len(group)
+        self.commit_s += loop.time() - began
+        return answers
+
+    def _ordered(self, writing: Writing, group: list[_Waiting]) -> list[Any]:
+        """Return the answer to each of `group`; nothing stays written where the book itself fails."""
         answers: list[Any] = []
         try:
             for order, future in group:
@@ -121,24 +133,28 @@ class Desk:
                     continue
                 try:
                     answers.append(order(writing, self.offer))
+                except BookError:
+                    raise
                 except ServeError as error:
                     answers.append(error)
         except BaseException:
             self._book.abandon()
             raise
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await loop.run_in_executor(self._committer, writing.commit)
-        self.groups, self.grouped = self.groups + 1, self.grouped + len(group)
-        self.commit_s += loop.time() - began
         return answers
+
+    async def _near(self, work: Callable[[], Done]) -> Done:
+        """Do `work` here, or in the thread where the book is far."""
+        if not self._book.far:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._committer, work)
 
     async def _begun(self) -> Writing:
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE_S
         while loop.time() < until:
+            rooms, now = self.offer.rooms, self._clock()
             try:
-                writing = self._book.begin(self.offer.rooms, self._clock())
+                writing = await self._near(partial(self._book.begin, rooms, now))
             except OutdatedError as error:
                 await self._catch_up(error)
                 continue

@@ -7,6 +7,7 @@ from html import escape
 from string import Template
 from typing import Final
 
+from ecm.serve.book import Reader
 from ecm.serve.lease import Lease, TierLoad
 from ecm.serve.offer import Offer
 from ecm.serve.service import Service
@@ -59,15 +60,15 @@ $leases
 """)
 
 
-def status_page(service: Service, after: str) -> str:
+def status_page(service: Service, reader: Reader, after: str) -> str:
     """Return the page, with the leases whose ids are above `after`."""
     offer, now = service.desk.offer, service.clock()
-    leases = service.reader.leases(now, applications=None, after=after, most=LEASES)
-    counts, loads = service.reader.counts(now), service.reader.loads()
+    leases = reader.leases(now, applications=None, after=after, most=LEASES)
+    counts, loads = reader.counts(now), reader.loads()
     return _PAGE.substitute(
         stack=escape(service.settings.stack),
         count=f"{sum(counts.values()):,}",
-        promised=f"{service.reader.promised(now):,}",
+        promised=f"{reader.promised(now):,}",
         now=f"{now:%Y-%m-%d %H:%M:%S}",
         plan=escape(offer.digest[:19]),
         serial=offer.plan.serial,

@@ -112,7 +112,7 @@ async def what_if(request: Request, asked: RouteAsked) -> Response:
     """Decide on a chain with what is free now, and promise nothing."""
     may_ask(_token(request), asked.application)
     service = _service(request)
-    free = {load.tier: load.free_mbps for load in service.reader.loads()}
+    free = {load.tier: load.free_mbps for load in await service.read(lambda reader: reader.loads())}
     return _json(service.desk.offer.decide(asked, lambda tier: free.get(tier, 0)))
 
 
@@ -123,14 +123,18 @@ async def leases(
 ) -> Response:
     """List the leases of the token's applications; an operator's token lists all."""
     service, applications = _service(request), may_see(_token(request))
-    found = service.reader.leases(service.clock(), applications=applications, after=after or "", most=limit)
+    now = service.clock()
+    found = await service.read(
+        lambda reader: reader.leases(now, applications=applications, after=after or "", most=limit)
+    )
     return _json(LeasePage(leases=found, after=found[-1].id if len(found) == limit else None))
 
 
 async def lease(request: Request, lease_id: Id) -> Response:
     """Show one lease."""
     service, applications = _service(request), may_see(_token(request))
-    return _json(service.reader.lease(lease_id, service.clock(), applications=applications))
+    now = service.clock()
+    return _json(await service.read(lambda reader: reader.lease(lease_id, now, applications=applications)))
 
 
 async def renew(request: Request, lease_id: Id, asked: RenewalAsked) -> Response:
@@ -149,20 +153,23 @@ async def metrics(request: Request) -> Response:
     """Measures of this process and of the book, for Prometheus; for operators."""
     operator(_token(request))
     service = _service(request)
-    page = service.measures.page(service.desk, service.reader.loads(), service.reader.counts(service.clock()))
-    return Response(page, media_type=exposition.CONTENT_TYPE)
+    now = service.clock()
+    loads, counts = await service.read(lambda reader: (reader.loads(), reader.counts(now)))
+    return Response(service.measures.page(service.desk, loads, counts), media_type=exposition.CONTENT_TYPE)
 
 
 async def status(request: Request, after: LeaseId | None = None) -> Response:
     """Show chains, tiers, load and leases, for people; for operators."""
     operator(_token(request))
-    return Response(status_page(_service(request), after or ""), media_type="text/html; charset=utf-8")
+    service = _service(request)
+    page = await service.read(lambda reader: status_page(service, reader, after or ""))
+    return Response(page, media_type="text/html; charset=utf-8")
 
 
 async def health(request: Request) -> Response:
     """Whether the service answers: the book can be read and a plan is known."""
     service = _service(request)
-    service.reader.check()
+    await service.read(lambda reader: reader.check())
     _ = service.desk.offer
     return _json(Health(status="ok"))
 

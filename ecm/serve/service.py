@@ -6,18 +6,21 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ecm.serve.access import Access, Rates
 from ecm.serve.book import Book, Reader
+from ecm.serve.database import Place
 from ecm.serve.desk import Desk
 from ecm.serve.measures import Measures
 from ecm.serve.offer import Offer
 from ecm.serve.tokens import Tokens
+
+Seen = TypeVar("Seen")
 
 _LOG: Final = logging.getLogger(__name__)
 TOKENS_S: Final = 1.0
@@ -28,8 +31,8 @@ TOKENS_S: Final = 1.0
 class Settings:
     """What a process is started with."""
 
-    path: Path
-    """The lease book."""
+    place: Place
+    """Where the lease book is."""
     stack: str
     clock: Callable[[], datetime]
     """The time, to the millisecond."""
@@ -49,9 +52,10 @@ class Service:
         self.clock = settings.clock
         self.measures = Measures()
         self.access = Access(settings.clock, Rates(settings.rate_per_s, time.monotonic))
-        self._book = Book(settings.path, settings.stack)
-        self.reader = Reader(settings.path, settings.stack)
-        self._tokens = Tokens(settings.path, settings.stack)
+        self._book = Book(settings.place, settings.stack)
+        self._reader = Reader(settings.place, settings.stack)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._tokens = Tokens(settings.place, settings.stack)
         self.desk = Desk(self._book, settings.clock, self._offers)
 
     @asynccontextmanager
@@ -72,8 +76,15 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for opened in (self._book, self.reader, self._tokens):
+            self._reading.shutdown()
+            for opened in (self._book, self._reader, self._tokens):
                 opened.close()
+
+    async def read(self, look: Callable[[Reader], Seen]) -> Seen:
+        """Return what `look` sees of what is committed; BookError where the book cannot be read."""
+        if not self.settings.place.far:
+            return look(self._reader)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, look, self._reader)
 
     async def _offers(self) -> Offer:
         return await asyncio.to_thread(self.settings.offers)

@@ -11,17 +11,15 @@ import hmac
 import json
 import re
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from ecm.model.base import Frozen, Name, Text, UtcTime
+from ecm.serve.database import Place
 from ecm.serve.errors import UnauthenticatedError, UnknownError
 from ecm.serve.lease import milliseconds, moment
-from ecm.serve.schema import connect
 
 _TOKEN: Final = re.compile(r"ecm_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NOBODY: Final = b"\0" * 32
@@ -53,38 +51,36 @@ class Held:
 class Tokens:
     """The tokens of a book."""
 
-    def __init__(self, path: Path, stack: str) -> None:
-        self._db = connect(path, stack)
+    def __init__(self, place: Place, stack: str) -> None:
+        self._db = place.open(stack)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close it."""
         self._db.close()
 
     def make(self, token: Token) -> str:
         """Keep `token` under a new id and return the text that its bearer sends; nobody can read it again."""
         number, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-        self._db.execute(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                number,
-                _hash(secret),
-                json.dumps(token.applications),
-                token.operator,
-                milliseconds(token.made_at),
-                milliseconds(token.expires_at),
-                token.who,
-            ),
+        row = (
+            number,
+            _hash(secret),
+            json.dumps(token.applications),
+            int(token.operator),
+            milliseconds(token.made_at),
+            milliseconds(token.expires_at),
+            token.who,
         )
+        self._db.write("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
         return f"ecm_{number}_{secret}"
 
     def revoke(self, number: str) -> None:
         """Remove a token; UnknownError where there is none of this id."""
-        if not self._db.execute("DELETE FROM tokens WHERE id = ?", (number,)).rowcount:
+        if not self._db.rows("DELETE FROM tokens WHERE id = ? RETURNING id", (number,)):
             raise UnknownError(f"no token {number}; `ecm serve tokens` lists them")
 
     def held(self) -> dict[str, Held]:
         """Return every token by its id."""
-        rows: sqlite3.Cursor = self._db.execute("SELECT * FROM tokens ORDER BY made_ms, id")
+        rows = self._db.rows("SELECT * FROM tokens ORDER BY made_ms, id")
         return {
             number: Held(
                 Token(

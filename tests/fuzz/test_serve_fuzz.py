@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from ecm.serve.app import make_app
 from ecm.serve.book import Reader
+from ecm.serve.sqlite import SqliteFile
 from tests.leases import NOW, ROOM, STACK
 from tests.serving import ASKED, World, an_offer, served
 
@@ -40,7 +41,9 @@ OPERATIONS = (
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("fuzz") / "leases.db", offer=an_offer(room=dict.fromkeys(ROOM, 3000)))
+    return World(
+        SqliteFile(tmp_path_factory.mktemp("fuzz") / "leases.db"), offer=an_offer(room=dict.fromkeys(ROOM, 3000))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +130,7 @@ def test_what_is_against_the_document_is_refused_in_words(web, body, key, kind, 
 
 
 def test_the_book_is_sound_after_all_of_it(world, web):
-    reader = Reader(world.path, STACK)
+    reader = Reader(world.place, STACK)
     assert reader.audit() == ()
     assert reader.counts(NOW)["web"] > 0
     reader.close()

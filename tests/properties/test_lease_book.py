@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ecm.serve.book import Book, Reader
 from ecm.serve.errors import NoRoomError
+from ecm.serve.sqlite import SqliteFile
 from tests.leases import CHAINS, NOW, ROOM, STACK, a_lease, begun, rooms
 
 PROCESSES = 4
@@ -28,8 +29,8 @@ class TwoBooks(RuleBasedStateMachine):
     @initialize()
     def open(self):
         path = self.folder / f"{len(list(self.folder.iterdir()))}" / "leases.db"
-        self.books = [Book(path, STACK), Book(path, STACK)]
-        self.reader = Reader(path, STACK)
+        self.books = [Book(SqliteFile(path), STACK), Book(SqliteFile(path), STACK)]
+        self.reader = Reader(SqliteFile(path), STACK)
         self.now = NOW
         self.live = {}
         self.room = dict(ROOM)
@@ -126,7 +127,7 @@ def test_two_writers_agree_with_the_model(tmp_path):
 def write(path, seed, most, tell):
     """Promise and release at random, telling of each before and after it is committed."""
     chance = np.random.default_rng(seed)
-    book = Book(path, STACK)
+    book = Book(SqliteFile(path), STACK)
     mine = []
     done = 0
     while done < most:
@@ -189,7 +190,7 @@ def test_four_processes_promise_no_more_than_there_is_and_lose_nothing(tmp_path,
         assert process.exitcode == (-signal.SIGKILL if number < killed else 0)
     sure = {lease for made, _ in told for lease in made}
     doubtful = {lease for _, lease in told} - {None}
-    reader = Reader(path, STACK)
+    reader = Reader(SqliteFile(path), STACK)
     held = {lease.id for lease in reader.leases(NOW, applications=None, after="", most=10_000)}
     assert reader.audit() == ()
     reader.close()

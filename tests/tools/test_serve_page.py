@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from ecm.serve.app import make_app
+from ecm.serve.sqlite import SqliteFile
 from tests.browser import browse, require_chromium
 from tests.leases import ROOM
 from tests.serving import ASKED, World, an_offer
@@ -47,7 +48,9 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page's address, with an operator's token; a hundred leases and one more."""
-    world = World(tmp_path_factory.mktemp("page") / "leases.db", offer=an_offer(room=dict.fromkeys(ROOM, 200)))
+    world = World(
+        SqliteFile(tmp_path_factory.mktemp("page") / "leases.db"), offer=an_offer(room=dict.fromkeys(ROOM, 200))
+    )
     web, operator = world.token("web"), world.token(operator=True)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

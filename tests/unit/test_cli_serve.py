@@ -12,6 +12,7 @@ from ecm.cli import serving
 from ecm.cli.exits import CommandError
 from ecm.serve.book import Reader
 from ecm.serve.listen import Way
+from ecm.serve.sqlite import SqliteFile
 from ecm.store import EntryKind, open_store
 from tests.cli import NOW, STACK, Project
 from tests.processes import free_port, started
@@ -103,6 +104,6 @@ def test_it_answers_from_the_applied_plan_until_it_is_stopped(applied: Project) 
         assert process.wait(20) == 0
         _, said = process.communicate()
     assert f"serving the routes of dev on http://127.0.0.1:{port}" in said
-    reader = Reader(book(applied), STACK)
+    reader = Reader(SqliteFile(book(applied)), STACK)
     assert [held.id for held in reader.leases(NOW, applications=None, after="", most=9)] == [lease["id"]]
     reader.close()

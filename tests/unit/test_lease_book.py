@@ -7,6 +7,7 @@ import pytest
 
 from ecm.serve.book import Answered, Book, Reader
 from ecm.serve.errors import BookError, NoRoomError, OutdatedError, UnknownError
+from ecm.serve.sqlite import SqliteFile
 from tests.leases import NOW, STACK, a_lease, begun, rooms
 
 
@@ -17,14 +18,14 @@ def path(tmp_path):
 
 @pytest.fixture
 def book(path):
-    with_tables = Book(path, STACK)
+    with_tables = Book(SqliteFile(path), STACK)
     yield with_tables
     with_tables.close()
 
 
 @pytest.fixture
 def reader(path, book):
-    made = Reader(path, STACK)
+    made = Reader(SqliteFile(path), STACK)
     yield made
     made.close()
 
@@ -147,7 +148,7 @@ def test_an_idempotency_key_lives_as_long_as_its_lease_and_ten_minutes_at_least(
 
 
 def test_two_connections_see_each_others_promises_and_wait(path, book, reader):
-    other = Book(path, STACK)
+    other = Book(SqliteFile(path), STACK)
     add(book, mbps=30)
     add(other, mbps=30)
     add(book, mbps=20)
@@ -185,21 +186,21 @@ def test_the_book_is_its_owners_alone(path, book):
 
 def test_a_file_of_another_stack_or_kind_is_refused(tmp_path, path, book):
     with pytest.raises(BookError, match="stack 'dev', not of 'prod'"):
-        Book(path, "prod")
+        Book(SqliteFile(path), "prod")
     text = tmp_path / "notes.txt"
     text.write_text("not a database, and longer than the header of one " * 20)
     with pytest.raises(BookError, match="is not a lease book"):
-        Book(text, STACK)
+        Book(SqliteFile(text), STACK)
     with pytest.raises(BookError, match="cannot be opened"):
-        Book(text / "x.db", STACK)
+        Book(SqliteFile(text / "x.db"), STACK)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 9")
     db.close()
     with pytest.raises(BookError, match="later version"):
-        Book(path, STACK)
+        Book(SqliteFile(path), STACK)
 
 
 def test_every_commit_waits_for_the_disk(path, book):
     """WAL with synchronous=FULL: a commit that has returned survives the loss of power."""
-    asked = [book._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    asked = [book._db.rows(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous")]
     assert asked == ["wal", 2]

@@ -11,6 +11,7 @@ from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
 from ecm.serve.errors import BusyError
 from ecm.serve.offer import Terms
+from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Tokens
 from tests.leases import NOW, ROOM, STACK
 from tests.serving import ASKED, World, a_profile, an_offer, served
@@ -20,7 +21,7 @@ JSON = "application/json"
 
 @pytest.fixture
 def world(tmp_path):
-    return World(tmp_path / "leases.db")
+    return World(SqliteFile(tmp_path / "leases.db"))
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_without_a_token_nothing_is_answered(world, service):
 def test_a_token_that_is_revoked_or_made_while_it_runs_is_known_to_it(world, service, web_token):
     app = service(web_token).app.state.service
     made = world.token("web")
-    tokens = Tokens(world.path, STACK)
+    tokens = Tokens(world.place, STACK)
     tokens.revoke(web_token.split("_")[1])
     tokens.close()
     deadline = time.monotonic() + 20
@@ -349,7 +350,7 @@ def test_the_status_page_shows_tiers_and_leases_and_escapes(service, web, operat
 def test_what_waits_when_the_service_ends_is_answered(world, web_token):
     with served(world) as of:
         leases = [ask(of(web_token), bandwidth_mbps=1).json()["lease"]["id"] for _ in range(3)]
-    reader = Reader(world.path, STACK)
+    reader = Reader(world.place, STACK)
     assert {lease.id for lease in reader.leases(NOW, applications=None, after="", most=9)} == set(leases)
     assert reader.audit() == ()
     reader.close()

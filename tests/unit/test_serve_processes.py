@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from ecm.serve.book import Reader
 from ecm.serve.lease import Lease
+from ecm.serve.sqlite import SqliteFile
 from tests.leases import NOW, STACK
 from tests.processes import ROOT, free_port, started
 from tests.serving import ASKED, World
@@ -34,16 +35,16 @@ NUMBER = 60
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A book for processes, which go by the time of day."""
-    return World(tmp_path / "leases.db", at=datetime.now(UTC))  # noqa: TID251 - as the processes
+    return World(SqliteFile(tmp_path / "leases.db"), at=datetime.now(UTC))  # noqa: TID251 - as the processes
 
 
 def service(world: World, port: int) -> list[str]:
-    return [sys.executable, "-m", "tests.served", str(world.path), str(port)]
+    return [sys.executable, "-m", "tests.served", str(world.place), str(port)]
 
 
 def held(world: World) -> tuple[Lease, ...]:
     """Every lease of the book, which is sound."""
-    reader = Reader(world.path, STACK)
+    reader = Reader(world.place, STACK)
     assert reader.audit() == ()
     leases = reader.leases(NOW, applications=None, after="", most=999)
     reader.close()
