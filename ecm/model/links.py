@@ -26,6 +26,12 @@ class Topic(StrEnum):
     STALE_TELEMETRY = "stale-telemetry"
     ALARM_CHAIN = "alarm-chain"
     ALARM_TARGETS = "alarm-targets"
+    ALARM_TIER = "alarm-tier"
+    ALARM_FORECAST = "alarm-forecast"
+    ALARM_NODE = "alarm-node"
+    ALARM_CONFIGURATION = "alarm-configuration"
+    ALARM_RECONCILE = "alarm-reconcile"
+    ALARM_SERVE = "alarm-serve"
 
 
 def link(topic: str) -> str:

@@ -17,8 +17,8 @@ from ecm.cli.runmetrics import run_metrics
 from ecm.engine import LockHolder, lock_holders
 from ecm.model.run import Phase, Run, RunOutcome
 from ecm.store import EntryKind, Store, StoreError, open_store
-from tests.builders import a_plan
 from tests.cli import NOW, STACK, Project
+from tests.reviews import LOW, decided, prod
 
 HOST = socket.gethostname()
 
@@ -85,7 +85,7 @@ def test_a_reason_of_any_length_is_one_line_that_a_run_can_hold() -> None:
 
 
 def test_metrics_of_a_run() -> None:
-    plan = a_plan()
+    plan = decided(prod(), LOW)
     run = Run(
         stack=plan.stack,
         started_at=datetime(2026, 11, 18, 12, tzinfo=UTC),
