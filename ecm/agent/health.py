@@ -11,9 +11,10 @@ from typing import Final
 
 from ecm.agent.routing import Session
 from ecm.model.document import Document, Sibling
+from ecm.model.node_report import LayerName
 
 PROBE_TIMEOUT_S: Final = 0.5
-LAYERS: Final = ("interface", "keys", "config", "firewall", "routing", "path")
+LAYERS: Final = tuple(LayerName)
 
 Ask = Callable[[Sibling, int], bool | None]
 """Whether a sibling has a path; None where it does not answer."""

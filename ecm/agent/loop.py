@@ -1,4 +1,4 @@
-"""The running agent: a thread each for the source, the node, its clients and dead neighbours, and the two servers."""
+"""The running agent: a thread each for source, node, clients, dead neighbours and reports, and the two servers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ecm.agent.keys import SharedKeys
 from ecm.agent.node import Node
 from ecm.agent.overlay import Overlays
 from ecm.agent.pull import Puller
+from ecm.agent.report import Reporter
 from ecm.agent.returns import ReturnRoutes
 from ecm.agent.server import ControlServer, HealthServer, json_page, metrics_page
 from ecm.agent.shell import Machine, Shell, ToolError
@@ -52,6 +53,7 @@ class Agent:
         self._node = Node(settings, state, self._feed, self._machinery)
         self._overlays = Overlays(source, state, settings.signers)
         self._choices = Choices(self._machinery.firewall, self._overlays)
+        self._reporter = Reporter(source, known.who, state)
         self._measured = measure.Measured.new()
         self._routes: ReturnRoutes | None = None
         self._turn = threading.Lock()
@@ -66,7 +68,13 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         control = ControlServer(self._settings.directories.run, self.command)
-        for work in (self._feed_forever, self._overlays_forever, self._clients_forever, self._haste_forever):
+        for work in (
+            self._feed_forever,
+            self._overlays_forever,
+            self._clients_forever,
+            self._haste_forever,
+            self._report_forever,
+        ):
             threading.Thread(target=self._guarded(work), name=work.__name__, daemon=True).start()
         try:
             self._node_forever()
@@ -113,6 +121,8 @@ class Agent:
             found["overlay"] = self._choices.status(_epoch())
         if routes is not None:
             found["clients"] = {"routes": len(routes.claims), "known": len(routes.heard)}
+        if self._reporter.problem:
+            found["problems"] = {**found["problems"], "report": [self._reporter.problem]}
         return found
 
     def _node_forever(self) -> None:
@@ -161,6 +171,11 @@ class Agent:
             if self._feed.turn(time.monotonic(), self._settings, document):
                 self._nudge()
             self._stopping.wait(min(0.5, self._settings.intervals.config_s))
+
+    def _report_forever(self) -> None:
+        while not self._stopping.is_set():
+            self._reporter.turn(time.monotonic(), self._node, _epoch)
+            self._stopping.wait(1)
 
     def _haste_forever(self) -> None:
         """Let BIRD leave dead neighbours at once, but read nothing that is on trial."""

@@ -1,4 +1,4 @@
-"""What outlives a restart of the agent: the last good version, what was refused, the serial, a drain."""
+"""What outlives a restart of the agent: the last good version, what was refused, the serial, a drain, when it began."""
 
 from __future__ import annotations
 
@@ -115,6 +115,15 @@ class State:
             (self.folder / "drain.json").unlink(missing_ok=True)
         else:
             self._write("drain.json", {"since": since})
+
+    def healthy_at(self) -> float | None:
+        """Return when everything was right for the first time, in seconds of the epoch."""
+        found = self._read("healthy.json").get("at")
+        return float(found) if isinstance(found, (int, float)) else None
+
+    def set_healthy_at(self, at: float) -> None:
+        """Keep when everything was right for the first time."""
+        self._write("healthy.json", {"at": at})
 
     def _read(self, name: str) -> dict[str, Any]:
         try:

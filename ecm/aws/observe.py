@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from ecm.aws.instances import observe_nodes, since_when
 from ecm.aws.outputs import RecordOutput, StackOutputs, read_outputs
+from ecm.aws.reports import Heard, read_reports, with_reports
 from ecm.aws.session import client_config, open_session, translated
 from ecm.model.base import UtcTime, digest_bytes
-from ecm.model.contract import public_key_key
-from ecm.model.observed import Observed, ObservedConfig, ObservedRecord, ObservedRoute, Unavailable
+from ecm.model.contract import public_key_key, report_key
+from ecm.model.observed import Observed, ObservedConfig, ObservedNode, ObservedRecord, ObservedRoute, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_route53.client import Route53Client
@@ -44,17 +45,18 @@ def observe(
 ) -> Observed:
     """Return what runs of `stack`, by its Pulumi `outputs` (at least `region`) and by its tags.
 
-    `previous` is the last snapshot: it knows since when a node has been unhealthy. Health is EC2's own checks and, for
-    ingress nodes, the load balancers'. AwsError when AWS cannot be asked.
+    `previous` is the last snapshot: it knows since when a node has been unhealthy. Health is EC2's own checks, what the
+    node's agent says (`with_reports`) and, for ingress nodes, the load balancers'. AwsError when AWS cannot be asked.
     """
     where = read_outputs(outputs)
     session = open_session(where.region)
-    keys = _published(session, where)
+    keys = _published(session, where, "keys/")
     found, interfaces = observe_nodes(session, where, stack)
-    nodes = (
+    joined = (
         node.model_copy(update={"key_published_at": keys.get(public_key_key(node.slot, node.generation))})
         for node in found
     )
+    nodes = with_reports(joined, _heard(session, where, found), taken_at)
     return Observed(
         stack=stack,
         taken_at=taken_at,
@@ -134,15 +136,26 @@ def _configs(session: boto3.Session, outputs: StackOutputs) -> tuple[ObservedCon
         return tuple(readers.map(lambda key: _config(client, bucket, key), keys))
 
 
-def _published(session: boto3.Session, outputs: StackOutputs) -> dict[str, datetime]:
-    """Return when each object below `keys/` was written: a node's agent writes its public key when it has come up."""
+def _heard(session: boto3.Session, outputs: StackOutputs, nodes: Iterable[ObservedNode]) -> dict[str, Heard]:
+    """Return what the agents of `nodes` have written; reports of nodes that are gone are not read."""
+    written = _published(session, outputs, "reports/")
+    wanted = sorted(written.keys() & {report_key(n.slot, n.generation) for n in nodes})
+    if outputs.config_bucket is None or not wanted:
+        return {}
+    client = session.client("s3", config=client_config())
+    with translated(f"read the agents' reports in {outputs.config_bucket}"):
+        return read_reports(client, outputs.config_bucket, {key: written[key] for key in wanted})
+
+
+def _published(session: boto3.Session, outputs: StackOutputs, prefix: str) -> dict[str, datetime]:
+    """Return when each object below `prefix` was written: agents write public keys and reports."""
     bucket = outputs.config_bucket
     if bucket is None:
         return {}
     client = session.client("s3", config=client_config())
-    with translated(f"list the public keys in {bucket}"):
+    with translated(f"list the objects below {prefix} in {bucket}"):
         try:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="keys/")
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return {item["Key"]: item["LastModified"] for page in pages for item in page.get("Contents", ())}
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "NoSuchBucket":

@@ -52,7 +52,9 @@ def health_tables(out: Console, fleet: FleetHealth, at: datetime) -> None:
     out.print(chains)
     out.print()
     tiers = _table("tier", "", "nodes", "Mbit/s", "planned load", right=("nodes", "Mbit/s", "planned load"))
-    nodes = _table("node", "instance", "health", "EC2", "target", "since", "configuration", "key", "joined after")
+    nodes = _table(
+        "node", "instance", "health", "EC2", "target", "agent", "since", "configuration", "key", "ready after"
+    )
     for tier in fleet.tiers:
         colour = _STANDINGS[tier.standing]
         counted = f"{tier.serving} of {tier.planned}"
@@ -66,14 +68,17 @@ def health_tables(out: Console, fleet: FleetHealth, at: datetime) -> None:
                 f"[{_HEALTHS[node.health]}]{node.health}[/]",
                 node.instance_check or "-",
                 node.target_check or "-",
+                node.agent_check or "-",
                 _age(since, at),
                 {True: "current", False: "[yellow]other[/]", None: "-"}[node.config_current],
                 _age(node.key_published_at, at),
-                "-" if node.joined_after_s is None else f"{node.joined_after_s} s",
+                "-" if node.ready_after_s is None else f"{node.ready_after_s} s",
             )
     out.print(tiers)
     out.print()
     out.print(nodes)
+    for node in (n for tier in fleet.tiers for n in tier.nodes if n.agent_says):
+        out.print(f"{node.slot} g{node.generation}: {node.agent_says}", markup=False, highlight=False)
 
 
 _HEALTHS = {Health.HEALTHY: "green", Health.UNHEALTHY: "red", Health.UNKNOWN: "dim", Health.NEW: "yellow"}

@@ -97,14 +97,20 @@ class TierGrant:
         return statements
 
 
-def publish_key(bucket_arn: pulumi.Input[str], key: str, instance_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Return the document that lets one instance, and no other with its role, write the object `key`.
+def publish(bucket_arn: pulumi.Input[str], keys: Sequence[str], instance_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the document that lets one instance, and no other with its role, write the objects `keys`.
 
     `ec2:SourceInstanceARN` is in every request that is signed with an instance's own credentials, so a node of a tier
     cannot publish a key in its neighbour's name although both have the tier's role.
     """
     return pulumi.Output.all(bucket_arn, instance_arn).apply(
         lambda arns: document(
-            [allow(("s3:PutObject",), [f"{arns[0]}/{key}"], {"ArnEquals": {"ec2:SourceInstanceARN": arns[1]}})]
+            [
+                allow(
+                    ("s3:PutObject",),
+                    [f"{arns[0]}/{key}" for key in keys],
+                    {"ArnEquals": {"ec2:SourceInstanceARN": arns[1]}},
+                )
+            ]
         )
     )

@@ -49,7 +49,7 @@ class Config(pulumi.ComponentResource):
         super().__init__("ecm:aws:Config", name, None, opts)
         self._spec = spec
         self._opts = pulumi.ResourceOptions(parent=self)
-        # Agents publish their public keys here; those objects are not Pulumi's, and go with the bucket.
+        # Agents publish their public keys and reports here; those objects are not Pulumi's, and go with the bucket.
         self.bucket = s3.Bucket(
             f"ecm-{spec.labels.stack}-config", force_destroy=True, tags=self._tags("config"), opts=self._opts
         )

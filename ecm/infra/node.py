@@ -1,4 +1,4 @@
-"""One VPNe node: one generation of a slot, with its own network interface, instance and right to publish its key."""
+"""One VPNe node: one generation of a slot, with its own network interface, instance and right to publish."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import ec2, iam
 
-from ecm.infra.access import publish_key
+from ecm.infra.access import publish
 from ecm.infra.naming import Labels
-from ecm.model.contract import CONFIG_TAG, SIGNERS_TAG, public_key_key
+from ecm.model.contract import CONFIG_TAG, SIGNERS_TAG, public_key_key, report_key
 from ecm.model.fleet import Role, Tenancy
 from ecm.model.plan import Node, Slot
 
@@ -61,11 +61,11 @@ class VpneNode(pulumi.ComponentResource):
         self.interface = self._interface()
         self.public_ip = self._public_address() if spec.ground.public_address else None
         self.instance = self._instance()
-        key = public_key_key(spec.slot.id, spec.node.generation)
+        own = (spec.slot.id, spec.node.generation)
         iam.RolePolicy(
             name,
             role=spec.ground.role_name,
-            policy=publish_key(spec.ground.bucket_arn, key, self.instance.arn),
+            policy=publish(spec.ground.bucket_arn, (public_key_key(*own), report_key(*own)), self.instance.arn),
             opts=self._opts,
         )
         self.register_outputs({"instanceId": self.instance.id, "interfaceId": self.interface.id})

@@ -49,8 +49,13 @@ def overlay_key(vpn: str) -> str:
 
 
 def public_key_key(slot: str, generation: int) -> str:
-    """Return the key under which a node's agent publishes its public key: the only object that it may write."""
+    """Return the key under which a node's agent publishes its public key: it may write this and its report."""
     return f"keys/{slot}/g{generation}.pub"
+
+
+def report_key(slot: str, generation: int) -> str:
+    """Return the key under which a node's agent says how its node is (`ecm.model.node_report`)."""
+    return f"reports/{slot}/g{generation}.json"
 
 
 def edge_secret(stack: str, tier: str) -> str:

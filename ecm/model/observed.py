@@ -52,12 +52,25 @@ class ObservedNode(Frozen):
     launched_at: UtcTime | None = None
     key_published_at: UtcTime | None = None
     """When its agent last published its public key: the node has joined its neighbours; none: it never did."""
+    agent_check: Health | None = None
+    """What its own agent says, and whether it still says something; none: no agent was ever heard."""
+    agent_says: Text = ""
+    """What is wrong, in the agent's words."""
+    first_healthy_at: UtcTime | None = None
+    """When everything was right for the first time, by the agent; none: never, or that is not said."""
     private_ip: Text | None = None
     interface_id: Text | None = None
     """The network interface that routes to the node name."""
     source_dest_check: bool | None = None
     registered: bool | None = None
     """Registered with every target group of its ingress tier; none: the tier has none."""
+
+    @property
+    def ready_after_s(self) -> int | None:
+        """From the instance's launch until everything was right for the first time, seconds; none: not known."""
+        if self.launched_at is None or self.first_healthy_at is None:
+            return None
+        return int((self.first_healthy_at - self.launched_at).total_seconds())
 
 
 class ObservedInterface(Frozen):

@@ -36,6 +36,8 @@ class NodeHealth(Frozen):
     health: Health
     instance_check: Health | None
     target_check: Health | None
+    agent_check: Health | None
+    agent_says: str
     config_current: bool | None
     """Whether the object that its agent pulls is the plan's."""
     key_published_at: UtcTime | None
@@ -44,6 +46,8 @@ class NodeHealth(Frozen):
     image: str
     joined_after_s: int | None
     """From the instance's launch to its agent's first public key, while that key is the first."""
+    ready_after_s: int | None
+    """From the instance's launch until everything was right for the first time."""
 
 
 class TierHealth(Frozen):
@@ -147,10 +151,13 @@ def _nodes(tier: TierPlan, observed: Observed | None, current: dict[str, bool]) 
                 health=seen.health if seen else Health.UNKNOWN,
                 instance_check=seen.instance_check if seen else None,
                 target_check=seen.target_check if seen else None,
+                agent_check=seen.agent_check if seen else None,
+                agent_says=seen.agent_says if seen else "",
                 config_current=current.get(base_key(slot.id, node.generation)),
                 key_published_at=seen.key_published_at if seen else None,
                 healthy_since=seen.healthy_since if seen else None,
                 unhealthy_since=seen.unhealthy_since if seen else None,
                 image=f"{node.image} {node.ami}",
                 joined_after_s=joined,
+                ready_after_s=seen.ready_after_s if seen else None,
             )

@@ -163,11 +163,14 @@ def test_secrets_are_declared_without_a_value():
     assert not recording().of("SecretVersion")
 
 
-def test_a_node_may_publish_its_own_key_and_no_other():
+def test_a_node_may_write_its_own_key_and_report_and_no_others():
     bucket = "arn:aws:mock:::Bucket/ecm-dev-config"
     (statement,) = statements("mid-us-east-1b-0-g1")
     assert statement["Action"] == ["s3:PutObject"]
-    assert statement["Resource"] == [f"{bucket}/keys/mid/us-east-1b/0/g1.pub"]
+    assert statement["Resource"] == [
+        f"{bucket}/keys/mid/us-east-1b/0/g1.pub",
+        f"{bucket}/reports/mid/us-east-1b/0/g1.json",
+    ]
     assert statement["Condition"] == {
         "ArnEquals": {"ec2:SourceInstanceARN": "arn:aws:mock:::Instance/mid-us-east-1b-0-g1"}
     }

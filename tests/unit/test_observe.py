@@ -14,6 +14,8 @@ from moto import mock_aws
 from ecm.aws import AwsError, observe
 from ecm.aws.instances import since_when
 from ecm.model.base import digest_bytes
+from ecm.model.contract import report_key
+from ecm.model.node_report import LayerName, NodeReport
 from ecm.model.observed import Health, InstanceState, Observed, ObservedNode, Unavailable
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -261,3 +263,20 @@ def test_each_layer_of_a_nodes_health_and_when_it_joined_are_told_apart(world: W
     assert first.launched_at is not None
     assert (first.instance_check, first.target_check is None) == (Health.HEALTHY, first.registered is None)
     assert second.key_published_at is None
+
+
+def test_the_agents_reports_are_read_and_nothing_else_below_them(world: World) -> None:
+    bucket = world.outputs["configBucket"]
+    good = NodeReport(slot=SLOTS[0], generation=1, serial=1, wrong=(LayerName.FIREWALL,), why="not the node's")
+    bodies = {
+        report_key(SLOTS[0], 1): good.model_dump_json(),
+        report_key(SLOTS[1], 1): good.model_dump_json(),  # in another's name
+        report_key("gone/us-east-1a/0", 1): "{}",
+        "reports/x": "y" * 10_000,
+    }
+    for key, body in bodies.items():
+        world.s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+    first, second = observe(world.outputs, stack="dev", taken_at=datetime.now(UTC)).nodes  # noqa: TID251 - moto's clock
+    assert (first.agent_says, first.agent_check) == ("not the node's", Health.NEW)
+    assert second.agent_says == "its report is not readable as one"
+    assert second.health is Health.UNHEALTHY
