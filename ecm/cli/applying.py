@@ -166,7 +166,7 @@ def _next_plan(job: Job, approved: Plan, failed: Plan) -> Plan:
     inputs = deciding.read_inputs(session, job.telemetry)
     stands = replace(ask_stack(session, store), previous=failed)
     world = deciding.make_world(session, store, inputs, stands, session.now())
-    outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store))
+    outcome = deciding.make_plan(session, inputs, world, deciding.predictor(session, inputs, store, world.observed))
     if outcome.plan is None:
         store.record(
             EntryKind.FAILED,

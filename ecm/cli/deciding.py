@@ -14,9 +14,10 @@ from ecm.forecast import Predictor
 from ecm.forecast.models import missing
 from ecm.intent import Intent
 from ecm.model.demand import DemandHistory
+from ecm.model.observed import Observed
 from ecm.model.plan import Plan
 from ecm.model.rendered import PeerTable
-from ecm.pipeline import Outcome, World, decide_from, restore, tried
+from ecm.pipeline import Outcome, World, decide_from, look_ahead, restore, tried
 from ecm.store import Store
 
 
@@ -40,14 +41,20 @@ def read_inputs(session: Session, given: Path | None) -> Inputs:
     return Inputs(wanted, telemetry.read(telemetry_source(session, given, wanted.fleet), fleet=wanted.fleet))
 
 
-def predictor(inputs: Inputs, store: Store) -> Predictor:
-    """Return what forecasts for plans; what an earlier run left in the store spares it from fitting again."""
+def predictor(session: Session, inputs: Inputs, store: Store, seen: Observed | None) -> Predictor:
+    """Return what forecasts for plans after `seen`; what an earlier run left in the store spares it a fit."""
     limits = inputs.intent.limits
+    ahead = look_ahead(limits, seen)
+    if ahead.extra_min and ahead.measured_s is not None:
+        session.note(
+            f"{ahead.nodes} nodes took {ahead.measured_s / 60:.1f} min from launch to healthy (P90): the forecast "
+            f"looks {ahead.extra_min} min further ahead than lead in policies/limits.yaml says"
+        )
     return Predictor(
         inputs.history,
         inputs.intent.fleet,
-        lead_min=limits.lead_min,
-        hold_min=limits.hold_min,
+        lead_min=ahead.lead_min,
+        hold_min=ahead.hold_min,
         kept=store.fit(),
         tried=tried(limits),
     )

@@ -174,7 +174,7 @@ class _Reconciler:
         except CommandError as error:  # there is no file with telemetry
             raise Ended(RunOutcome.STALE, str(error)) from None
         world = deciding.make_world(self.session, self.store, inputs, stands, self.session.now())
-        forecaster = deciding.predictor(inputs, self.store)
+        forecaster = deciding.predictor(self.session, inputs, self.store, world.observed)
         outcome = deciding.make_plan(self.session, inputs, world, forecaster)
         if outcome.plan is None:
             raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")

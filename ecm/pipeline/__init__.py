@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecm.pipeline.chains import chain_states
 from ecm.pipeline.failing import UnknownSubjectError, simulate
+from ecm.pipeline.lead import look_ahead
 
 if TYPE_CHECKING:
     from ecm.pipeline.decision import Outcome, World, decide, decide_from, restore, tried
@@ -21,6 +22,7 @@ __all__ = [
     "chain_states",
     "decide",
     "decide_from",
+    "look_ahead",
     "restore",
     "simulate",
     "tried",

@@ -23,6 +23,7 @@ from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Because, Infeasible, Rejected
 from ecm.model.rendered import PeerTable
 from ecm.model.sizing import Placement, TierSizing
+from ecm.pipeline.lead import look_ahead
 from ecm.pipeline.rendering import config_digests
 
 LEVELS = 32
@@ -62,8 +63,9 @@ class Outcome(Frozen):
 def decide(intent: Intent, history: DemandHistory, world: World) -> Outcome:
     """Forecast, size, assign, plan, render and guard; the same inputs give the same bytes."""
     limits = intent.limits
+    ahead = look_ahead(limits, world.observed)
     predictor = forecast.Predictor(
-        history, intent.fleet, lead_min=limits.lead_min, hold_min=limits.hold_min, tried=tried(limits)
+        history, intent.fleet, lead_min=ahead.lead_min, hold_min=ahead.hold_min, tried=tried(limits)
     )
     return decide_from(intent, history, predictor.at(world.as_of), world)
 

@@ -69,3 +69,18 @@ def test_each_layer_of_a_node_stands_beside_the_others() -> None:
     node = next(n for t in fleet.tiers for n in t.nodes if n.slot == "mid/us-east-1a/0")
     assert (node.instance_check, node.target_check) == (Health.HEALTHY, Health.UNHEALTHY)
     assert (node.joined_after_s, node.config_current, node.state) == (95, False, NodeState.ACTIVE)
+
+
+def test_what_an_agent_says_of_its_node_stands_there() -> None:
+    said = {
+        "agent_check": Health.UNHEALTHY,
+        "agent_says": "firewall: the loaded ruleset is not the node's",
+        "health": Health.UNHEALTHY,
+        "launched_at": AS_OF,
+        "first_healthy_at": AS_OF + timedelta(seconds=140),
+    }
+    fleet = fleet_health(a_fleet(), snapshot(mid=said))
+    node = next(n for t in fleet.tiers for n in t.nodes if n.slot == "mid/us-east-1a/0")
+    assert (node.agent_check, node.ready_after_s) == (Health.UNHEALTHY, 140)
+    assert "firewall" in node.agent_says
+    assert {c.chain: c.standing for c in fleet.chains} == {"guarded": Standing.REDUCED, "fast": Standing.WHOLE}

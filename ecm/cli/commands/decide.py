@@ -66,7 +66,7 @@ def plan(
     store = session.store()
     stands = standing(session, store, offline=offline)
     world = deciding.make_world(session, store, inputs, stands, moment)
-    forecaster = deciding.predictor(inputs, store)
+    forecaster = deciding.predictor(session, inputs, store, world.observed)
     outcome = deciding.make_plan(session, inputs, world, forecaster)
     if outcome.plan is None:
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")

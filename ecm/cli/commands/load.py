@@ -107,7 +107,8 @@ def _window(session: Session, inputs: Inputs, asked: tuple[datetime, frozenset[s
 
     moment, chosen = asked
     with session.err.status("forecast"):
-        whole = deciding.predictor(inputs, session.store()).at(moment)
+        store = session.store()
+        whole = deciding.predictor(session, inputs, store, store.observed()).at(moment)
     made = whole.model_copy(
         update={
             "applications": tuple(a for a in whole.applications if a.application in chosen),

@@ -110,7 +110,8 @@ def rollback(
     inputs = deciding.read_inputs(session, telemetry)
     stands = standing(session, store, offline=offline)
     world = deciding.make_world(session, store, inputs, stands, session.now())
-    outcome = deciding.make_plan(session, inputs, world, deciding.predictor(inputs, store), to=earlier)
+    forecaster = deciding.predictor(session, inputs, store, world.observed)
+    outcome = deciding.make_plan(session, inputs, world, forecaster, to=earlier)
     if outcome.plan is None:
         raise CommandError(f"nothing was written: {infeasible_text(outcome.infeasible)}")
     if not outcome.nothing_to_do:
