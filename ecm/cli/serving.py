@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from ecm import intent, pipeline
 from ecm.cli.exits import Code, CommandError
+from ecm.cli.publishing import publication_of
 from ecm.cli.session import Session
 from ecm.routing.request import open_to
 from ecm.serve.app import make_app
@@ -46,11 +48,22 @@ def book_of(session: Session, given: Path | None) -> Place:
     return SqliteFile(given.expanduser() if given else session.root / ".ecm" / "serve" / f"{session.stack}.db")
 
 
-def serve(session: Session, place: Place, way: Way, *, rate: float, refresh: float) -> None:
+@dataclass(frozen=True)
+class Serving:
+    """How a process serves."""
+
+    rate: float
+    refresh: float
+    publish: str | None
+
+
+def serve(session: Session, place: Place, way: Way, how: Serving) -> None:
     """Serve from the lease book at `place` until interrupted; CommandError where there is nothing to serve from."""
+    publication = publication_of(session, how.publish)
     offers = offers_of(session)
     offer = offers()
-    app = make_app(Settings(place, session.stack, precise_time, offers, refresh_s=refresh, rate_per_s=rate))
+    settings = Settings(place, session.stack, precise_time, offers, how.refresh, how.rate, publication)
+    app = make_app(settings)
     session.note(f"serving the routes of {session.stack} on {way.url}, plan {offer.digest[:19]}, book {place}")
     listen(app, way)
 

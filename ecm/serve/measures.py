@@ -10,6 +10,7 @@ from typing import Final
 from ecm.model.exposition import Metric, exposition
 from ecm.serve.desk import Desk
 from ecm.serve.lease import TierLoad
+from ecm.serve.publisher import Published
 
 BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Upper bounds of the histogram of answer times."""
@@ -29,9 +30,12 @@ class Measures:
         self._times[bisect_left(BOUNDS_S, seconds)] += 1
         self._sum_s += seconds
 
-    def page(self, desk: Desk, loads: Iterable[TierLoad], leases: Mapping[str, int]) -> str:
+    def page(
+        self, desk: Desk, loads: Iterable[TierLoad], leases: Mapping[str, int], published: Published | None = None
+    ) -> str:
         """Return the page that Prometheus reads."""
-        return exposition([*self._own(), *_desk(desk), *_book(tuple(loads), leases)])
+        overlays = _overlays(published) if published else ()
+        return exposition([*self._own(), *_desk(desk), *_book(tuple(loads), leases), *overlays])
 
     def _own(self) -> Iterator[Metric]:
         yield Metric(
@@ -77,4 +81,25 @@ def _book(loads: tuple[TierLoad, ...], leases: Mapping[str, int]) -> Iterator[Me
         "gauge",
         "Mbit/s of a tier that are promised.",
         tuple(({"tier": load.tier}, float(load.promised_mbps)) for load in loads),
+    )
+
+
+def _overlays(published: Published) -> Iterator[Metric]:
+    yield Metric(
+        "ecm_serve_overlay_leads", "gauge", "Whether this process writes overlays.", (({}, float(published.leads)),)
+    )
+    rows = sorted(published.overlays.items())
+    for name, text, values in (
+        ("serial", "Serial of the overlay that was written last.", [o.serial for _, o in rows]),
+        ("rules", "Its rules.", [len(o.rules) for _, o in rows]),
+        ("ends_timestamp_seconds", "When it ends.", [o.not_after.timestamp() for _, o in rows]),
+    ):
+        samples = tuple(({"vpn": vpn}, float(value)) for (vpn, _), value in zip(rows, values, strict=True))
+        yield Metric(f"ecm_serve_overlay_{name}", "gauge", text, samples)
+    yield Metric("ecm_serve_overlay_writes_total", "counter", "Overlays written.", (({}, float(published.writes)),))
+    yield Metric(
+        "ecm_serve_overlay_failures_total", "counter", "Overlays not written.", (({}, float(published.failures)),)
+    )
+    yield Metric(
+        "ecm_serve_overlay_left_out", "gauge", "Leases that no rule carries.", (({}, float(len(published.left_out))),)
     )

@@ -155,7 +155,8 @@ async def metrics(request: Request) -> Response:
     service = _service(request)
     now = service.clock()
     loads, counts = await service.read(lambda reader: (reader.loads(), reader.counts(now)))
-    return Response(service.measures.page(service.desk, loads, counts), media_type=exposition.CONTENT_TYPE)
+    page = service.measures.page(service.desk, loads, counts, service.published)
+    return Response(page, media_type=exposition.CONTENT_TYPE)
 
 
 async def status(request: Request, after: LeaseId | None = None) -> Response:

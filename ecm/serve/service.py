@@ -18,6 +18,7 @@ from ecm.serve.database import Place
 from ecm.serve.desk import Desk
 from ecm.serve.measures import Measures
 from ecm.serve.offer import Offer
+from ecm.serve.publisher import Publication, Published, Publisher
 from ecm.serve.tokens import Tokens
 
 Seen = TypeVar("Seen")
@@ -42,6 +43,8 @@ class Settings:
     """Between two looks for a newer plan."""
     rate_per_s: float = 200.0
     """Requests of one token a second."""
+    publication: Publication | None = None
+    """Where the overlay goes that makes traffic follow leases; none: leases are promises alone."""
 
 
 class Service:
@@ -57,6 +60,14 @@ class Service:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._tokens = Tokens(settings.place, settings.stack)
         self.desk = Desk(self._book, settings.clock, self._offers)
+        self._publisher = None
+        if settings.publication is not None:
+            self._publisher = Publisher(settings.publication, Reader(settings.place, settings.stack))
+
+    @property
+    def published(self) -> Published | None:
+        """What this process has written of overlays; None where it writes none."""
+        return self._publisher.published if self._publisher else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -68,6 +79,8 @@ class Service:
             asyncio.create_task(_again(self.settings.refresh_s, self.desk.follow)),
             asyncio.create_task(_again(TOKENS_S, self._look_at_tokens)),
         ]
+        if self._publisher is not None:
+            tasks.append(asyncio.create_task(self._publish(self._publisher)))
         try:
             yield
         finally:
@@ -85,6 +98,18 @@ class Service:
         if not self.settings.place.far:
             return look(self._reader)
         return await asyncio.get_running_loop().run_in_executor(self._reading, look, self._reader)
+
+    async def _publish(self, publisher: Publisher) -> None:
+        try:
+            while True:
+                wait_s = 1.0
+                try:
+                    wait_s = await asyncio.to_thread(publisher.turn, self.desk.offer, self.clock())
+                except Exception:
+                    _LOG.exception("overlays could not be written; trying again")
+                await asyncio.sleep(wait_s)
+        finally:
+            publisher.close()
 
     async def _offers(self) -> Offer:
         return await asyncio.to_thread(self.settings.offers)

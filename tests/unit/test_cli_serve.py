@@ -68,6 +68,7 @@ def test_a_token_is_shown_once_listed_without_its_secret_and_revoked(project: Pr
         (("--tls-cert", "cert.pem"), 64, "belong together"),
         (("--host", "10.0.0.5", "--tls-cert", "no.pem", "--tls-key", "no.key"), 64, "no such file"),
         ((), 1, "is applied yet; run: ecm up"),
+        (("--publish", "s3://bucket"), 1, "make the service's key: ecm serve key --stack dev"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(
@@ -76,6 +77,25 @@ def test_what_cannot_be_is_said_before_anything_is_made(
     got, _, err = project.run("serve", *words)
     assert (got, said in err) == (code, True), err
     assert not book(project).exists()
+
+
+def test_the_services_key_is_made_once_and_told_to_the_next_plan(applied: Project) -> None:
+    made = applied.json("serve", "key")
+    assert made["added"]
+    assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
+    again = applied.json("serve", "key")
+    assert (again["public"], again["added"]) == (made["public"], False)
+    code, _, err = applied.run("serve", "--publish", str(applied.root))
+    assert (code, "then plan, approve, up" in err) == (1, True), err
+    code, out, err = applied.plan("--json")
+    assert out, (code, err)
+    store = open_store(".ecm/store", stack=STACK, root=applied.root)
+    latest = store.find_plan("latest")
+    assert store.plan(latest).desired.overlay.signers == (made["public"],)
+    store.record(EntryKind.APPLIED, at=NOW, plan=latest, who="tests")
+    for where, said in (("s3://bucket/prefix", "alone, s3://BUCKET"), ("no-such-folder", "no such folder")):
+        code, _, err = applied.run("serve", "--publish", where)
+        assert (code != 0, said in err) == (True, True), err
 
 
 def test_addresses_of_this_machine_need_no_tls() -> None:

@@ -17,6 +17,8 @@ Examples:
   ecm serve token --stack prod --application payroll --for "payroll team"
   ecm serve --stack prod                          on http://127.0.0.1:8480
   ecm serve --stack prod --host 10.0.0.5 --tls-cert cert.pem --tls-key key.pem --client-ca clients.pem
+  ecm serve key --stack prod                      once, then plan, approve, up: nodes take what it signs
+  ecm serve --stack prod --publish s3://ecm-prod-config-1a2b3c       new flows take their lease's chain
   ecm serve tokens --stack prod                   who may ask for what, and until when
   ecm serve revoke 0f3a91c2d4e5b6a7 --stack prod
 
@@ -47,6 +49,12 @@ def serve(  # noqa: PLR0913 - one option for each thing that a process is starte
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="TLS ends before this service.")] = False,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests of one token a second.")] = 200.0,
     refresh: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a newer plan.")] = 10.0,
+    publish: Annotated[
+        str | None,
+        typer.Option(
+            metavar="s3://BUCKET|DIR", help="Write overlays there, so that new flows take their lease's chain."
+        ),
+    ] = None,
     book: Book = None,
 ) -> None:
     """Answer requests for routes with the best chain and a lease on it.
@@ -63,7 +71,25 @@ def serve(  # noqa: PLR0913 - one option for each thing that a process is starte
 
     way = Way(host, port, tls_cert, tls_key, client_ca)
     serving.check(way, behind_proxy=behind_proxy)
-    serving.serve(session, serving.book_of(session, book), way, rate=rate, refresh=refresh)
+    how = serving.Serving(rate, refresh, publish)
+    serving.serve(session, serving.book_of(session, book), way, how)
+
+
+@_commands.command()
+def key(ctx: typer.Context) -> None:
+    """Make the key that signs overlays, and let the next plan tell the ingress nodes of it."""
+    session: Session = ctx.obj
+    _require()
+    from ecm.cli import publishing  # noqa: PLC0415 - loads the scientific libraries
+
+    made, told = publishing.make_key(session)
+    if session.as_json:
+        session.emit({"public": made.public, "file": str(publishing.key_path(session)), "added": told})
+        return
+    session.note(f"{publishing.key_path(session)} signs overlays; it must stay with the service, and secret")
+    if told:
+        session.note(f"added to overlay_signers in {session.settings.path.name}; now: plan, approve, up")
+    typer.echo(made.public)
 
 
 @_commands.command()
