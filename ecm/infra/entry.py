@@ -48,6 +48,8 @@ class Entry(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self)
         self.addresses = {zone: self._address(zone) for zone, _ in spec.network.entry_subnets}
         self.load_balancer = self._load_balancer()
+        self.alarms: dict[str, cloudwatch.MetricAlarm] = {}
+        """By class."""
         self.target_groups = {c.id: self._class(c) for c in spec.classes}
         self.record = self._record()
         self.register_outputs({"dnsName": self.load_balancer.dns_name})
@@ -98,7 +100,7 @@ class Entry(pulumi.ComponentResource):
             tags=self._tags(name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=targets),
         )
-        self._alarm(name, group)
+        self.alarms[traffic.id] = self._alarm(name, group)
         return group
 
     def _target_group(self, name: str, traffic: ClassPlan) -> lb.TargetGroup:

@@ -13,6 +13,7 @@ from pulumi_aws import ec2
 from ecm.infra.adopted import adopt
 from ecm.infra.chain import Chain, ChainSpec
 from ecm.infra.config import Config, ConfigSpec, Signed
+from ecm.infra.dashboard import declare_dashboard
 from ecm.infra.entry import Entry, EntrySpec
 from ecm.infra.firewall import EVERY_PORT_BUT_SSH, Ports
 from ecm.infra.naming import Labels, node_key, node_name
@@ -52,6 +53,7 @@ def _declare(desired: Desired, rendered: Rendered, signed: Signed) -> Declared:
         tiers[adjacency.upstream].join(tiers[adjacency.downstream], adjacency)
     chains = {c.id: Chain(c.id, _chain_spec(c, desired, tiers)) for c in desired.chains}
     entries = {v.id: Entry(v.id, _entry_spec(v, desired, network, tiers, chains)) for v in desired.vpns}
+    declare_dashboard(desired.stack, desired.region, entries, chains)
     return Declared(network, config, tiers, chains, entries)
 
 

@@ -67,6 +67,7 @@ _CALLS = (
     ("iam", "list_roles", "Roles", "RoleName"),
     ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
     ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    ("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
     ("logs", "describe_log_groups", "logGroups", "logGroupName"),
     ("secretsmanager", "list_secrets", "SecretList", "ARN"),
 )

@@ -38,6 +38,13 @@ HOST = {"zoneId": "Z1", "name": "a", "type": "A", "records": ["192.0.2.1"]}
 HEALTH = {"protocol": "HTTP", "port": "8080", "interval": 5, "timeout": 2}
 TARGETS = {"name": "edge", "port": 51820, "protocol": "UDP", "vpcId": "vpc-0123456789abcdef0"}
 
+BOARD = "aws:cloudwatch/dashboard:Dashboard"
+
+
+def _wide() -> str:
+    """A dashboard with one widget that is wider than the grid."""
+    return '{"widgets":[{"type":"text","properties":{},"x":20,"y":0,"width":6,"height":6}]}'
+
 
 @pytest.mark.parametrize(
     ("type_name", "inputs", "reason"),
@@ -48,6 +55,10 @@ TARGETS = {"name": "edge", "port": 51820, "protocol": "UDP", "vpcId": "vpc-01234
         (VPC, {"cidrBlock": "10.0.0.0"}, "does not have the form"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "instanceTenancy": "shared"}, "not one of default, dedicated"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "enableDnsSupport": "true"}, "must be true or false"),
+        (BOARD, {"dashboardName": "a", "dashboardBody": "{}"}, "InvalidParameterInput: 'widgets'"),
+        (BOARD, {"dashboardName": "a", "dashboardBody": '{"widgets":[{"type":"text"}]}'}, "InvalidParameterInput"),
+        (BOARD, {"dashboardName": "a", "dashboardBody": _wide()}, "InvalidParameterInput: widgets"),
+        (BOARD, {"dashboardName": "a b", "dashboardBody": '{"widgets":[]}'}, "does not have the form"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "tags": {"aws:x": "y"}}, "not a key that AWS takes"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "tags": {"x": "y" * 257}}, "longer than 256"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "tags": {f"k{n}": "v" for n in range(51)}}, "more than 50"),

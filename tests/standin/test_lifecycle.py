@@ -183,6 +183,8 @@ def _profile(w: World) -> tuple[Resource, dict[str, Any]]:
     return w.make("InstanceProfile", role=w.role()["name"], tags=TAGS), {"role": other["name"], "tags": TAGS}
 
 
+WIDGET = {"type": "text", "x": 0, "y": 0, "width": 6, "height": 6, "properties": {"markdown": "here"}}
+
 CASES = {
     "Vpc": _vpc,
     "Route": _route,
@@ -213,6 +215,10 @@ CASES = {
     "MetricAlarm": lambda w: (
         a := w.alarm(),
         {**{k: v for k, v in a.inputs.items() if k not in ("__defaults", "name")}, "threshold": 0.25, "tags": {}},
+    ),
+    "Dashboard": lambda w: (
+        d := w.make("Dashboard", dashboardName="ecm-dev", dashboardBody='{"widgets":[]}'),
+        {"dashboardName": d["dashboardName"], "dashboardBody": json.dumps({"widgets": [WIDGET]})},
     ),
     "LogGroup": lambda w: (w.make("LogGroup", retentionInDays=30, tags=TAGS), {"retentionInDays": 7, "tags": TAGS}),
     "Secret": lambda w: (

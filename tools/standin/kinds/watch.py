@@ -1,10 +1,11 @@
-"""CloudWatch alarms and log groups, and Secrets Manager secrets.
+"""CloudWatch alarms, dashboards and log groups, and Secrets Manager secrets.
 
 Test double, not the AWS provider.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,6 +107,64 @@ METRIC_ALARM = Kind(
     retag=_alarm_retag,
     autoname=Autoname(),
     rules=(_alarm_fits,),
+)
+
+
+def _dashboard_put(aws: Aws, inputs: Inputs) -> None:
+    aws.client("cloudwatch").put_dashboard(DashboardName=inputs["dashboardName"], DashboardBody=inputs["dashboardBody"])
+
+
+def _dashboard_create(aws: Aws, inputs: Inputs) -> Made:
+    """PutDashboard knows no difference between a new one and one that stands."""
+    _dashboard_put(aws, inputs)
+    name = inputs["dashboardName"]
+    return Made(name, {"dashboardArn": aws.arn("cloudwatch", f"dashboard/{name}")})
+
+
+def _dashboard_read(aws: Aws, id_: str, _state: Observed) -> Observed | None:
+    held = found(lambda: aws.client("cloudwatch").get_dashboard(DashboardName=id_), "ResourceNotFound")
+    if held is None:
+        return None
+    return {
+        "dashboardName": id_,
+        "dashboardBody": held["DashboardBody"],
+        "dashboardArn": aws.arn("cloudwatch", f"dashboard/{id_}"),
+    }
+
+
+def _dashboard_delete(aws: Aws, id_: str, _state: Observed) -> None:
+    with absent("ResourceNotFound", "DashboardNotFoundError"):
+        aws.client("cloudwatch").delete_dashboards(DashboardNames=[id_])
+
+
+def _dashboard_fits(inputs: Inputs) -> str | None:
+    """Refuse what PutDashboard refuses: a body that is no JSON object of widgets with a type and a place."""
+    body = inputs.get("dashboardBody")
+    if not isinstance(body, str):
+        return None
+    try:
+        widgets = json.loads(body)["widgets"]
+        places = [(w["type"], w["properties"], w["x"] + w["width"], w["y"] + w["height"]) for w in widgets]
+    except (ValueError, KeyError, TypeError) as error:
+        return f"dashboardBody: InvalidParameterInput: {error}"
+    if len(widgets) > _WIDGETS:
+        return f"dashboardBody: {len(widgets)} widgets, more than {_WIDGETS}"
+    wrong = [kind for kind, _, right, _ in places if right > _GRID or kind not in ("metric", "alarm", "text", "log")]
+    return f"dashboardBody: InvalidParameterInput: widgets {wrong}" if wrong else None
+
+
+_WIDGETS = 500
+_GRID = 24
+
+DASHBOARD = Kind(
+    type_name="aws:cloudwatch/dashboard:Dashboard",
+    inputs={"dashboardName": text(pattern=r"[A-Za-z0-9_-]{1,255}").need().fixed(), "dashboardBody": text().need()},
+    computed=("dashboardArn",),
+    create=_dashboard_create,
+    read=_dashboard_read,
+    update=lambda aws, _id, change: _dashboard_put(aws, change.new),
+    delete=_dashboard_delete,
+    rules=(_dashboard_fits,),
 )
 
 # CloudWatch Logs keeps log events for one of these numbers of days; 0 is for ever.
@@ -261,4 +320,4 @@ SECRET = Kind(
     rules=(_window,),
 )
 
-KINDS = (METRIC_ALARM, LOG_GROUP, SECRET)
+KINDS = (METRIC_ALARM, DASHBOARD, LOG_GROUP, SECRET)
