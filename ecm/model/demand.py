@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
@@ -150,7 +151,8 @@ class Forecast(Frozen):
 
     def row(self, application: str) -> int:
         """Return the index of `application` on the first axis of `scenarios`; KeyError when there is none."""
-        for index, item in enumerate(self.applications):
-            if item.application == application:
-                return index
-        raise KeyError(application)
+        return self._rows[application]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item.application: index for index, item in enumerate(self.applications)}

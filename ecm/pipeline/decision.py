@@ -145,6 +145,7 @@ class _Study:
             )
             for c in fleet.chains
         }
+        self.costing = sizing.Costing(self.sizer, self.contexts, self.applications)
         self._sized: dict[tuple[str, frozenset[str]], TierSizing | Infeasible] = {}
 
     def _context(self, tier_id: str) -> sizing.TierContext:
@@ -174,10 +175,6 @@ class _Study:
     ) -> TierSizing | Infeasible:
         ordered = tuple(self.applications[a] for a in sorted(applications))
         return self.sizer.size_as(self.contexts[tier], ordered, placements)
-
-    def _cost(self, tier: str, applications: frozenset[str]) -> int | Infeasible:
-        sized = self.size(tier, applications)
-        return sized if isinstance(sized, Infeasible) else sized.usd_micro_per_hour + sized.churn_usd_micro
 
     def assignments(self) -> list[routing.Assignment] | Outcome:
         """Assign the applications of every VPN; an outcome without a plan where that is not possible."""
@@ -209,7 +206,7 @@ class _Study:
             traffic_usd_micro=self._traffic_prices(vpn),
             linear=self._linear(vpn),
         )
-        return routing.assign(vpn, routes, self._cost)
+        return routing.assign(vpn, routes, self.costing)
 
     def _linear(self, vpn: str) -> routing.Linear:
         """Return what bounds the VPN's true costs from below and adds up over its applications."""

@@ -1,6 +1,7 @@
 """Size: from the joint forecast of a tier's applications to the cheapest nodes that hold it after the worst loss."""
 
 from ecm.sizing.capacity import NodeCapacity, node_capacity
+from ecm.sizing.costing import Costing
 from ecm.sizing.load import Demand, LoadSource, least_loads, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
 from ecm.sizing.risk import risk
@@ -9,6 +10,7 @@ from ecm.sizing.tier import Sizer, TierContext
 
 __all__ = [
     "Candidate",
+    "Costing",
     "Demand",
     "LoadSource",
     "NodeCapacity",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from ecm.model.fleet import Application
 from ecm.model.policy import Limits, OnViolation, QosProfile
 from ecm.model.refusal import Because
 from ecm.model.sizing import Load
+
+Windows = npt.NDArray[np.float64]
+"""(forecasts, steps of the window, scenarios), Mbit/s: of the present forecast and of earlier ones."""
 
 UNCOVERED_PERMILLE = 1300
 """Where the band of a forecast did not hold, at least the most recent peak and 30 % is planned: between the margins of
@@ -28,6 +32,18 @@ class LoadSource:
     profiles: dict[str, QosProfile]
     """By application id."""
 
+    def windows(self, row: int) -> Windows:
+        """Return what the forecast says of the application in `row` over the window."""
+        if row not in self._windows:
+            made, first = self.forecast, self.forecast.window_first_step
+            every = np.concatenate([made.scenarios[None, row, :, first:], made.earlier[:, row]])
+            self._windows[row] = np.ascontiguousarray(every.swapaxes(1, 2))
+        return self._windows[row]
+
+    @cached_property
+    def _windows(self) -> dict[int, Windows]:
+        return {}
+
 
 def planning_quantile(profiles: list[QosProfile], node_usd_per_hour: int, chain_tiers: int, limits: Limits) -> int:
     """Return the tier's planning quantile in permille.
@@ -37,10 +53,19 @@ def planning_quantile(profiles: list[QosProfile], node_usd_per_hour: int, chain_
     the limits. A chain is violated when any of its tiers is short, so each of `chain_tiers` tiers gets an equal part
     of the chain's risk (union bound).
     """
+    stated = [p.planning_quantile_permille for p in profiles if p.planning_quantile_permille]
     under = sum(p.violated_minute_usd for p in profiles)
+    return quantile_of(under, stated, node_usd_per_hour, chain_tiers, limits)
+
+
+def quantile_of(under: int, stated: list[int], node_usd_per_hour: int, chain_tiers: int, limits: Limits) -> int:
+    """Return the planning quantile in permille where a violated minute of all profiles is `under` micro-USD.
+
+    `stated` are the profiles' own quantiles.
+    """
     over = node_usd_per_hour / 60
     money = int(1000 * under / (under + over)) if under else limits.quantile_min_permille
-    chosen = max([p.planning_quantile_permille for p in profiles if p.planning_quantile_permille] or [money])
+    chosen = max(stated or [money])
     chain = min(max(chosen, limits.quantile_min_permille), limits.quantile_max_permille)
     return 1000 - max(1, (1000 - chain) // chain_tiers)
 
@@ -113,7 +138,7 @@ class Demand:
         )
 
     def _quantile(self, maxima: npt.NDArray[np.float64], permille: int) -> int:
-        return min(_quantile(maxima, permille, self._forecast.tail_factor_permille), MAX_MBPS)
+        return min(window_quantile(maxima, permille, self._forecast.tail_factor_permille), MAX_MBPS)
 
     def _detail(self, quantile_permille: int, at_quantile: int, before: int) -> str:
         missed = f"; the band of {', '.join(self._uncovered)} did not hold lately" if self._uncovered else ""
@@ -150,7 +175,7 @@ def _window_maxima(forecast: Forecast, rows: list[int]) -> list[npt.NDArray[np.f
     return [np.sort(np.ceil(np.round(window.sum(axis=0).max(axis=1), 3))) for window in windows]
 
 
-def _quantile(ordered: npt.NDArray[np.float64], permille: int, tail_factor_permille: int) -> int:
+def window_quantile(ordered: npt.NDArray[np.float64], permille: int, tail_factor_permille: int) -> int:
     """Return the split-conformal quantile: rank ceil(q (S + 1)) of S values, beyond the last one by the tail factor."""
     rank = math.ceil(permille * (len(ordered) + 1) / 1000)
     if rank > len(ordered):

@@ -170,8 +170,8 @@ def _uniform_price(need: TierNeed, kits: list[list[_Kit]]) -> int:
     by_counts = [{k.counts: k for k in zone} for zone in kits]
     common = set.intersection(*(set(zone) for zone in by_counts))
     same = [[zone[counts] for zone in by_counts] for counts in common]
-    prices = [sum(k.price for k in some) for some in same if _accept(need, some)]
-    return min(prices, default=2**62)
+    cheapest_first = sorted((sum(k.price for k in some), n) for n, some in enumerate(same))
+    return next((price for price, n in cheapest_first if _accept(need, same[n])), 2**62)
 
 
 def _accept(need: TierNeed, kits: list[_Kit]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from ecm.model.catalog import Catalog, Shape
@@ -114,11 +115,24 @@ class Sizer:
 
         Applications with a large flow of their own may make the same load dearer, never cheaper.
         """
-        _, placements = self._placed(context, self.candidates(context), planned_mbps)
+        return self.step(context, planned_mbps)[0]
+
+    def step(self, context: TierContext, planned_mbps: int, *, largest_flow_mbps: int = 0) -> tuple[int | None, bool]:
+        """Return micro-USD per hour, with the churn, of the nodes for a load, and whether they survive a zone's loss.
+
+        None: no nodes hold it. Where what is survived stays the same, it never falls as the load grows.
+        """
+        candidates = self.candidates(context, largest_flow_mbps=largest_flow_mbps)
+        need, placements = self._placed(context, candidates, planned_mbps)
         if placements is None:
-            return None
+            return None, need.survive_zone_loss
         price = sum(p.count * self.price(context, p.shape) for p in placements)
-        return price + self._removed(context, placements) * self.limits.churn_usd_per_node
+        return price + self._removed(context, placements) * self.limits.churn_usd_per_node, need.survive_zone_loss
+
+    def alike(self, context: TierContext, largest_flow_mbps: int) -> Hashable:
+        """Return what `step` depends on besides the load: tiers of which it is the same cost the same."""
+        candidates = self.candidates(context, largest_flow_mbps=largest_flow_mbps)
+        return self._need(context, candidates, 0), context.running, bool(context.unavailable)
 
     def _placed(
         self, context: TierContext, candidates: tuple[Candidate, ...], planned_mbps: int
