@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ecm.serve.app import make_app
 from ecm.serve.listen import Way, listen
+from ecm.serve.place import place_of
 from ecm.serve.service import Settings
-from ecm.serve.sqlite import SqliteFile
 from tests.leases import ROOM, STACK
 from tests.serving import an_offer
 
 if __name__ == "__main__":
     offer = an_offer(room=dict.fromkeys(ROOM, 100))
     settings = Settings(
-        SqliteFile(Path(sys.argv[1])),
+        place_of(sys.argv[1]),
         STACK,
         lambda: datetime.now(UTC),  # noqa: TID251 - an entry point
         lambda: offer,

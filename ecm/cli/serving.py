@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -21,8 +20,8 @@ from ecm.serve.app import make_app
 from ecm.serve.database import Place
 from ecm.serve.listen import Way, listen
 from ecm.serve.offer import Offer, Terms
+from ecm.serve.place import place_of
 from ecm.serve.service import Settings
-from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Token, Tokens
 
 
@@ -43,9 +42,9 @@ def check(way: Way, *, behind_proxy: bool) -> None:
             raise CommandError(f"{path}: no such file", Code.USAGE)
 
 
-def book_of(session: Session, given: Path | None) -> Place:
+def book_of(session: Session, given: str | None) -> Place:
     """Return where the lease book is."""
-    return SqliteFile(given.expanduser() if given else session.root / ".ecm" / "serve" / f"{session.stack}.db")
+    return place_of(given or str(session.root / ".ecm" / "serve" / f"{session.stack}.db"))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Book:
         self.far = place.far
         self._db = place.open(stack)
         self._state: _State | None = None
-        self._seen = -1
+        self._seen: object = None
 
     def close(self) -> None:
         """Close it; nothing that was committed is lost without it."""
@@ -71,8 +71,8 @@ class Book:
             return None
         try:
             state = self._current()
-            if self._take_over(state, rooms):
-                state = self._state = _state(self._db)
+            if (state.applied, state.plan) != (rooms.applied, rooms.plan):
+                self._take_over(state, rooms)
             writing = Writing(self, self._db, state.loads, milliseconds(now))
             writing.sweep()
         except BaseException:
@@ -92,9 +92,7 @@ class Book:
             self._state, self._seen = _state(self._db), seen
         return self._state
 
-    def _take_over(self, state: _State, rooms: Rooms) -> bool:
-        if state.applied == rooms.applied and state.plan == rooms.plan:
-            return False
+    def _take_over(self, state: _State, rooms: Rooms) -> None:
         if state.applied > rooms.applied:
             raise OutdatedError(f"the book follows plan {state.plan}, which was applied after {rooms.plan}")
         self._db.write("UPDATE book SET applied = ?, plan = ?", [(rooms.applied, rooms.plan)])
@@ -103,9 +101,11 @@ class Book:
             "INSERT INTO tiers VALUES (?, ?, 0) ON CONFLICT (id) DO UPDATE SET room_mbps = excluded.room_mbps",
             sorted(rooms.mbps.items()),
         )
-        gone = [(tier,) for tier in sorted(state.loads.keys() - rooms.mbps.keys())]
-        self._db.write("DELETE FROM tiers WHERE promised_mbps = 0 AND id = ?", gone)
-        return True
+        gone = sorted(tier for tier, (_, promised) in state.loads.items() if tier not in rooms.mbps and not promised)
+        self._db.write("DELETE FROM tiers WHERE id = ?", [(tier,) for tier in gone])
+        kept = {tier: [0, promised] for tier, (_, promised) in state.loads.items() if tier not in gone}
+        state.loads = kept | {tier: [room, kept.get(tier, [0, 0])[1]] for tier, room in rooms.mbps.items()}
+        state.applied, state.plan = rooms.applied, rooms.plan
 
 
 class Writing:
@@ -117,6 +117,9 @@ class Writing:
         self._db = db
         self._loads = loads
         self._changed: set[str] = set()
+        self._leases: dict[str, Lease | None] = {}
+        """What this transaction made of leases: the database may not know yet."""
+        self._answers: dict[tuple[str, str], Answered] = {}
 
     def free(self, tier: str) -> int:
         """Return what can still be promised of `tier`, Mbit/s; negative where a newer plan has less room."""
@@ -137,14 +140,17 @@ class Writing:
         ends, tiers = milliseconds(lease.expires_at), json.dumps(lease.tiers)
         row = (lease.id, lease.application, lease.bandwidth_mbps, tiers, ends, body)
         self._db.write("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)", [row])
+        self._leases[lease.id] = lease
         return body
 
     def lease(self, lease_id: str) -> Lease:
         """Return the lease called `lease_id`; UnknownError where there is none that has not expired."""
-        found = self._db.rows("SELECT body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, self.now_ms))
-        if not found:
+        if lease_id not in self._leases:
+            found = self._db.rows("SELECT body FROM leases WHERE id = ? AND expires_ms > ?", (lease_id, self.now_ms))
+            self._leases[lease_id] = Lease.model_validate_json(found[0][0]) if found else None
+        if (lease := self._leases[lease_id]) is None:
             raise UnknownError(NO_LEASE.format(lease_id))
-        return Lease.model_validate_json(found[0][0])
+        return lease
 
     def renew(self, lease: Lease) -> None:
         """Write `lease` with its new expiry over the one of its id.
@@ -156,14 +162,18 @@ class Writing:
                 raise NoRoomError(f"tier {tier} has {-free} Mbit/s less than is promised of it")
         row = (milliseconds(lease.expires_at), lease.model_dump_json(), lease.id)
         self._db.write("UPDATE leases SET expires_ms = ?, body = ? WHERE id = ?", [row])
+        self._leases[lease.id] = lease
 
     def release(self, lease: Lease) -> None:
         """Take a promise back."""
         self._db.write("DELETE FROM leases WHERE id = ?", [(lease.id,)])
+        self._leases[lease.id] = None
         self._promise(lease.tiers, -lease.bandwidth_mbps)
 
     def answered(self, application: str, key: str) -> Answered | None:
         """Return what was answered to the idempotency key, or None."""
+        if (application, key) in self._answers:
+            return self._answers[application, key]
         found = self._db.rows(
             "SELECT asked, answer FROM answers WHERE application = ? AND key = ? AND until_ms > ?",
             (application, key, self.now_ms),
@@ -178,6 +188,7 @@ class Writing:
             "SET asked = excluded.asked, answer = excluded.answer, until_ms = excluded.until_ms",
             [(application, key, answered.asked, answered.answer, until)],
         )
+        self._answers[application, key] = answered
 
     def sweep(self) -> None:
         """Remove what has expired, the oldest first."""

@@ -26,8 +26,8 @@ class Database(Protocol):
         What is read in it is still so when it is committed.
         """
 
-    def seen(self) -> int:
-        """Return a number, in a transaction: it stays the same while no other connection writes to the book."""
+    def seen(self) -> object:
+        """Return, in a transaction, what stays equal for as long as no other connection writes to the book."""
 
     def commit(self) -> None:
         """Write the transaction; it is on the disk on return."""
@@ -39,7 +39,11 @@ class Database(Protocol):
         """Return what `statement` finds; outside a transaction, of what is committed."""
 
     def write(self, statement: str, many: Iterable[Sequence[object]]) -> None:
-        """Do `statement` with each of `many`; the error of a transaction's write may only come with its next read."""
+        """Do `statement` with each of `many`; in a transaction, when it is committed at the latest.
+
+        So that a far database is asked once for all of them: no read of the same transaction may depend on one, and its
+        error may come with the commit.
+        """
 
     def close(self) -> None:
         """End the connection; nothing that was committed is lost without it."""

@@ -4,7 +4,10 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -24,22 +27,23 @@ EACH = 60
 class TwoBooks(RuleBasedStateMachine):
     """Two connections to one book, whatever one of them does, against a list of leases and a sum."""
 
-    folder = None
+    new = None
+    """Makes the place of a new book for a block."""
 
     @initialize()
     def open(self):
-        path = self.folder / f"{len(list(self.folder.iterdir()))}" / "leases.db"
-        self.books = [Book(SqliteFile(path), STACK), Book(SqliteFile(path), STACK)]
-        self.reader = Reader(SqliteFile(path), STACK)
+        self.block = ExitStack()
+        place = self.block.enter_context(self.new())
+        self.books = [self.block.enter_context(closing(Book(place, STACK))) for _ in range(2)]
+        self.reader = self.block.enter_context(closing(Reader(place, STACK)))
         self.now = NOW
         self.live = {}
         self.room = dict(ROOM)
         self.applied = 1
 
     def teardown(self):
-        if hasattr(self, "books"):
-            for opened in (*self.books, self.reader):
-                opened.close()
+        if hasattr(self, "block"):
+            self.block.close()
 
     def begun(self, which):
         writing = begun(self.books[which], self.now, rooms(self.room, self.applied))
@@ -111,12 +115,19 @@ class TwoBooks(RuleBasedStateMachine):
             assert (load.room_mbps, load.promised_mbps) == (self.room.get(load.tier, 0), self.promised(load.tier))
 
 
-def test_two_writers_agree_with_the_model(tmp_path):
-    TwoBooks.folder = tmp_path
+@contextmanager
+def new_file():
+    with TemporaryDirectory() as folder:
+        yield SqliteFile(Path(folder) / "leases.db")
+
+
+@pytest.mark.parametrize(("database", "examples"), [("sqlite", 25), ("postgres", 10)])
+def test_two_writers_agree_with_the_model(request, database, examples):
+    TwoBooks.new = staticmethod(new_file if database == "sqlite" else request.getfixturevalue("cluster").database)
     run_state_machine_as_test(
         TwoBooks,
         settings=settings(
-            max_examples=25,
+            max_examples=examples,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
@@ -124,10 +135,10 @@ def test_two_writers_agree_with_the_model(tmp_path):
     )
 
 
-def write(path, seed, most, tell):
+def write(place, seed, most, tell):
     """Promise and release at random, telling of each before and after it is committed."""
     chance = np.random.default_rng(seed)
-    book = Book(SqliteFile(path), STACK)
+    book = Book(place, STACK)
     mine = []
     done = 0
     while done < most:
@@ -169,14 +180,13 @@ def heard(pipe):
 
 
 @pytest.mark.parametrize("killed", [0, 2])
-def test_four_processes_promise_no_more_than_there_is_and_lose_nothing(tmp_path, killed):
-    path = tmp_path / "leases.db"
+def test_four_processes_promise_no_more_than_there_is_and_lose_nothing(place, killed):
     context = multiprocessing.get_context("spawn")
     writers = []
     for seed in range(PROCESSES):
         mine, theirs = context.Pipe(duplex=False)
         most = 1_000_000 if seed < killed else EACH
-        process = context.Process(target=write, args=(path, seed, most, theirs))
+        process = context.Process(target=write, args=(place, seed, most, theirs))
         process.start()
         theirs.close()
         writers.append((process, mine))
@@ -190,7 +200,7 @@ def test_four_processes_promise_no_more_than_there_is_and_lose_nothing(tmp_path,
         assert process.exitcode == (-signal.SIGKILL if number < killed else 0)
     sure = {lease for made, _ in told for lease in made}
     doubtful = {lease for _, lease in told} - {None}
-    reader = Reader(SqliteFile(path), STACK)
+    reader = Reader(place, STACK)
     held = {lease.id for lease in reader.leases(NOW, applications=None, after="", most=10_000)}
     assert reader.audit() == ()
     reader.close()

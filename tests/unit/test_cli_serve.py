@@ -15,6 +15,7 @@ from ecm.serve.listen import Way
 from ecm.serve.sqlite import SqliteFile
 from ecm.store import EntryKind, open_store
 from tests.cli import NOW, STACK, Project
+from tests.postgres import Cluster
 from tests.processes import free_port, started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,23 @@ def test_the_services_key_is_made_once_and_told_to_the_next_plan(applied: Projec
     for where, said in (("s3://bucket/prefix", "alone, s3://BUCKET"), ("no-such-folder", "no such folder")):
         code, _, err = applied.run("serve", "--publish", where)
         assert (code != 0, said in err) == (True, True), err
+
+
+def test_tokens_of_a_book_in_postgresql(project: Project, cluster: Cluster) -> None:
+    with cluster.database() as place:
+        token = project.json("serve", "token", "--operator", "--book", str(place))["token"]
+        (listed,) = project.json("serve", "tokens", "--book", str(place))
+        assert (listed["operator"], listed["id"]) == (True, token.split("_")[1])
+        assert project.run("serve", "revoke", listed["id"], "--book", str(place))[0] == 0
+        assert project.json("serve", "tokens", "--book", str(place)) == []
+    assert not book(project).exists()
+
+
+def test_a_password_in_the_books_url_is_refused_and_repeated_nowhere(project: Project) -> None:
+    code, out, err = project.run("serve", "tokens", "--book", "postgresql://ecm:hidden@127.0.0.1/ecm")
+    assert (code, "has a password in it" in err) == (1, True), err
+    assert "hidden" not in out + err
+    assert b"hidden" not in b"".join(project.files().values())
 
 
 def test_addresses_of_this_machine_need_no_tls() -> None:

@@ -1,4 +1,4 @@
-"""The lease book: promises against room, expiry, plans that follow each other, idempotency keys, files of others."""
+"""The lease book in every database: promises against room, expiry, plans that follow each other; files of others."""
 
 import sqlite3
 from datetime import timedelta
@@ -12,20 +12,15 @@ from tests.leases import NOW, STACK, a_lease, begun, rooms
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "leases.db"
-
-
-@pytest.fixture
-def book(path):
-    with_tables = Book(SqliteFile(path), STACK)
+def book(place):
+    with_tables = Book(place, STACK)
     yield with_tables
     with_tables.close()
 
 
 @pytest.fixture
-def reader(path, book):
-    made = Reader(SqliteFile(path), STACK)
+def reader(place, book):
+    made = Reader(place, STACK)
     yield made
     made.close()
 
@@ -147,8 +142,8 @@ def test_an_idempotency_key_lives_as_long_as_its_lease_and_ten_minutes_at_least(
         writing.commit()
 
 
-def test_two_connections_see_each_others_promises_and_wait(path, book, reader):
-    other = Book(SqliteFile(path), STACK)
+def test_two_connections_see_each_others_promises_and_wait(place, book, reader):
+    other = Book(place, STACK)
     add(book, mbps=30)
     add(other, mbps=30)
     add(book, mbps=20)
@@ -171,36 +166,41 @@ def test_leases_are_listed_in_pages_by_application(book, reader):
     assert reader.counts(NOW) == {"payroll": 1, "web": 3}
 
 
-def test_the_audit_sees_what_does_not_add_up(path, book, reader):
+def test_the_audit_sees_what_does_not_add_up(place, book, reader):
     add(book, mbps=30)
-    with sqlite3.connect(path) as db:
-        db.execute("UPDATE tiers SET promised_mbps = 29 WHERE id = 'out'")
-        db.execute("DELETE FROM tiers WHERE id = 'in'")
+    db = place.open(STACK)
+    db.write("UPDATE tiers SET promised_mbps = ? WHERE id = ?", [(29, "out")])
+    db.write("DELETE FROM tiers WHERE id = ?", [("in",)])
     db.close()
     assert reader.audit() == ("tier out: 29 Mbit/s promised by its row, 30 by its leases", "tier in: leases but no row")
 
 
-def test_the_book_is_its_owners_alone(path, book):
+def test_a_file_is_its_owners_alone(tmp_path):
+    path = tmp_path / "leases.db"
+    Book(SqliteFile(path), STACK).close()
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_of_another_stack_or_kind_is_refused(tmp_path, path, book):
+def test_a_file_of_another_stack_or_kind_is_refused(tmp_path):
+    place = SqliteFile(tmp_path / "leases.db")
+    Book(place, STACK).close()
     with pytest.raises(BookError, match="stack 'dev', not of 'prod'"):
-        Book(SqliteFile(path), "prod")
+        Book(place, "prod")
     text = tmp_path / "notes.txt"
     text.write_text("not a database, and longer than the header of one " * 20)
     with pytest.raises(BookError, match="is not a lease book"):
         Book(SqliteFile(text), STACK)
     with pytest.raises(BookError, match="cannot be opened"):
         Book(SqliteFile(text / "x.db"), STACK)
-    with sqlite3.connect(path) as db:
+    with sqlite3.connect(place.path) as db:
         db.execute("PRAGMA user_version = 9")
     db.close()
     with pytest.raises(BookError, match="later version"):
-        Book(SqliteFile(path), STACK)
+        Book(place, STACK)
 
 
-def test_every_commit_waits_for_the_disk(path, book):
+def test_every_commit_to_a_file_waits_for_the_disk(tmp_path):
     """WAL with synchronous=FULL: a commit that has returned survives the loss of power."""
-    asked = [book._db.rows(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous")]
-    assert asked == ["wal", 2]
+    db = SqliteFile(tmp_path / "leases.db").open(STACK)
+    assert [db.rows(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous")] == ["wal", 2]
+    db.close()

@@ -11,7 +11,6 @@ from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
 from ecm.serve.errors import BusyError
 from ecm.serve.offer import Terms
-from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Tokens
 from tests.leases import NOW, ROOM, STACK
 from tests.serving import ASKED, World, a_profile, an_offer, served
@@ -20,8 +19,8 @@ JSON = "application/json"
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(SqliteFile(tmp_path / "leases.db"))
+def world(place):
+    return World(place)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from ecm.serve.book import Reader
+from ecm.serve.database import Place
 from ecm.serve.lease import Lease
 from ecm.serve.sqlite import SqliteFile
 from tests.leases import NOW, STACK
@@ -33,8 +34,14 @@ NUMBER = 60
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(place: Place) -> World:
     """A book for processes, which go by the time of day."""
+    return World(place, at=datetime.now(UTC))  # noqa: TID251 - as the processes
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> World:
+    """The same with a file, where it does not matter which book it is."""
     return World(SqliteFile(tmp_path / "leases.db"), at=datetime.now(UTC))  # noqa: TID251 - as the processes
 
 
@@ -92,11 +99,11 @@ def test_killed_in_the_middle_it_lost_and_doubled_no_lease(world: World) -> None
     assert len(answered) == NUMBER
 
 
-def test_where_another_listens_it_says_so_and_ends(world: World) -> None:
+def test_where_another_listens_it_says_so_and_ends(local: World) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        words = service(world, taken.getsockname()[1])
+        words = service(local, taken.getsockname()[1])
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "address already in use" in done.stderr
@@ -123,12 +130,12 @@ def test_four_processes_on_one_book_promise_no_more_than_there_is(world: World) 
     assert len(held(world)) == 100 // 3
 
 
-def test_with_a_client_authority_nobody_without_its_certificate_is_heard(world: World, tmp_path: Path) -> None:
+def test_with_a_client_authority_nobody_without_its_certificate_is_heard(local: World, tmp_path: Path) -> None:
     server, client, stranger = (certificate(tmp_path, name) for name in ("server", "client", "stranger"))
-    headers = {"Authorization": f"Bearer {world.token('web')}"}
+    headers = {"Authorization": f"Bearer {local.token('web')}"}
     port = free_port()
     tls = [str(server[0]), str(server[1]), str(client[0])]
-    with started([*service(world, port), *tls], port):
+    with started([*service(local, port), *tls], port):
         statuses = [asked(server[0], shown, port, headers) for shown in (client, stranger, None)]
     assert statuses == [200, None, None]
 

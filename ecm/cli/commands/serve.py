@@ -19,6 +19,7 @@ Examples:
   ecm serve --stack prod --host 10.0.0.5 --tls-cert cert.pem --tls-key key.pem --client-ca clients.pem
   ecm serve key --stack prod                      once, then plan, approve, up: nodes take what it signs
   ecm serve --stack prod --publish s3://ecm-prod-config-1a2b3c       new flows take their lease's chain
+  ecm serve --stack prod --book postgresql://ecm@db.internal/ecm?sslmode=verify-full
   ecm serve tokens --stack prod                   who may ask for what, and until when
   ecm serve revoke 0f3a91c2d4e5b6a7 --stack prod
 
@@ -26,9 +27,16 @@ Examples:
   curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" http://127.0.0.1:8480/v1/routes \\
     -d '{"application": "payroll", "vpn": "corp", "bandwidth_mbps": 20, "ttl_s": 600}'
 
-More processes on the same --book share its leases and never promise more than there is.
+More processes on the same --book share its leases and never promise more than there is: an SQLite file serves those of
+one machine, PostgreSQL those of several. Its password comes from ~/.pgpass, a service file or PGPASSWORD, never from
+--book.
 """
-Book = Annotated[Path | None, typer.Option("--book", help="Lease book (SQLite); else .ecm/serve/<stack>.db.")]
+Book = Annotated[
+    str | None,
+    typer.Option(
+        "--book", help="Lease book: an SQLite file, or postgresql://USER@HOST/DATABASE; else .ecm/serve/<stack>.db."
+    ),
+]
 _commands = typer.Typer(epilog=_EXAMPLES, rich_markup_mode=None, invoke_without_command=True)
 
 

@@ -1,0 +1,1 @@
+"""The lease book in PostgreSQL, for processes of several machines."""
