@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ecm.agent.firewall import Firewall
 from ecm.agent.overlay import OverlayError, Overlays, statements
 from ecm.agent.version import VersionError
 from ecm.model.document import Document
-from ecm.model.overlay import Overlay
+from ecm.model.overlay import LIFE_S, Overlay, OverlayRule
+
+WORN_S: Final = LIFE_S / 2
+"""Elements with less to live are written anew where the overlay goes on; that takes half a second for a full map."""
 
 
 @dataclass(frozen=True)
 class _Made:
     """What the map was made from last; another ruleset has an empty map."""
 
-    serial: int | None
+    rules: tuple[OverlayRule, ...]
+    ends: float
+    """When its elements go, seconds of the epoch."""
     ruleset: int
     document: Document
 
@@ -28,6 +33,7 @@ class Choices:
         self._firewall = firewall
         self._overlays = overlays
         self._made: _Made | None = None
+        self._refused: tuple[Overlay, Document] | None = None
         self.standing: Overlay | None = None
         """The overlay whose choices new flows take."""
 
@@ -40,24 +46,44 @@ class Choices:
         if document.overlay is None:
             self.standing, self._made = None, None
             return
-        wanted = self._overlays.held
-        if wanted is not None and wanted.not_after.timestamp() <= now:
-            wanted = None
-        made = _Made(wanted.serial if wanted else None, self._firewall.loads, document)
-        if made == self._made:
-            return
-        try:
-            self._replace(wanted, document, now)
-        except (OverlayError, VersionError) as error:
-            self._overlays.refuse(error if isinstance(error, OverlayError) else OverlayError("ruleset", str(error)))
-            self._replace(None, document, now)
-            wanted = None
-        self._made, self.standing = made, wanted
+        wanted = self._wanted(document, now)
+        if not self._holds(wanted, document, now):
+            try:
+                self._replace(wanted, document, now)
+            except (OverlayError, VersionError) as error:
+                self._overlays.refuse(error if isinstance(error, OverlayError) else OverlayError("ruleset", str(error)))
+                if wanted is not None:
+                    self._refused = (wanted, document)
+                wanted = None
+                self._replace(None, document, now)
+        self.standing = wanted
+
+    def _wanted(self, document: Document, now: float) -> Overlay | None:
+        """Return the accepted overlay, unless it has ended or was refused under this document."""
+        held, refused = self._overlays.held, self._refused
+        if held is None or held.not_after.timestamp() <= now:
+            return None
+        return None if refused and refused[0] is held and refused[1] is document else held
+
+    def _holds(self, wanted: Overlay | None, document: Document, now: float) -> bool:
+        """Return whether the map is what `wanted` says, for long enough."""
+        made = self._made
+        if made is None:  # what another run of the agent left goes by itself
+            return wanted is None
+        if made.ruleset != self._firewall.loads or made.document is not document:
+            return False
+        if wanted is None:
+            return not made.rules
+        if wanted is not self.standing and wanted.rules != made.rules:
+            return False
+        return not wanted.rules or made.ends - now >= WORN_S or wanted.not_after.timestamp() <= made.ends
 
     def _replace(self, overlay: Overlay | None, document: Document, now: float) -> None:
         text = statements(overlay, document, now)
         self._firewall.check(text)
         self._firewall.fill(text)
+        rules, ends = (overlay.rules, overlay.not_after.timestamp()) if overlay else ((), 0.0)
+        self._made = _Made(rules, ends, self._firewall.loads, document)
 
     def status(self, now: float) -> dict[str, Any]:
         """Return what a person may want to know of the overlay."""

@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from ecm.model.base import Digest, Frozen, Name, UtcTime
 from ecm.model.fields import Word
 
-MAX_RULES: Final = 4096
-"""Of a VPN: what a node loads and lists again within a tenth of a second."""
+MAX_RULES: Final = 2048
+"""Of a VPN: what a node puts in the place of as many others within a second."""
 LIFE_S: Final = 90
 """From issue to end: so long a service that died goes on choosing."""
 MAX_LIFE_S: Final = 300

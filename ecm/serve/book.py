@@ -249,6 +249,11 @@ class Reader:
         )
         return tuple(Lease.model_validate_json(body) for (body,) in rows)
 
+    def ids(self, now: datetime) -> tuple[str, ...]:
+        """Return the id of every lease that has not expired, in their order."""
+        found = self._db.rows("SELECT id FROM leases WHERE expires_ms > ? ORDER BY id", (milliseconds(now),))
+        return tuple(row[0] for row in found)
+
     def lease(self, lease_id: str, now: datetime, *, applications: frozenset[str] | None) -> Lease:
         """Return one lease of `applications` (None: of any); UnknownError where there is none."""
         found = self._db.rows(

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, Generic, TypeVar
 
@@ -68,14 +69,14 @@ class _Match:
     ports: tuple[Span, Span]
     """Protocols and ports."""
 
-    @property
+    @cached_property
     def rank(self) -> tuple[int, bool, int, float, str, tuple[Span, Span]]:
         """Which match wins: the lowest."""
         anything = self.ports == (PROTOCOLS, PORTS)
         made = -self.lease.made_at.timestamp()
         return (-self.destination.prefixlen, anything, -self.source.prefixlen, made, self.lease.id, self.ports)
 
-    @property
+    @cached_property
     def box(self) -> Box:
         return (_span(self.source), _span(self.destination), *self.ports)
 
@@ -96,12 +97,11 @@ def compiled(leases: Iterable[Lease], plan: Plan, vpn: str) -> Compiled:
             if key not in held or match.rank < held[key].rank:
                 held[key] = match
     rules: list[OverlayRule] = []
-    for _, found in sorted(matches.items()):
-        for match, boxes in _disjoint(sorted(found.values(), key=lambda m: m.rank)):
-            if boxes is None or len(rules) + len(boxes) > MAX_RULES:
-                left_out.append(LeftOut(match.lease.id, f"more than {MAX_RULES} rules, or {MOST_CELLS} of its own"))
-                continue
-            rules += [_rule(match, box) for box in boxes]
+    for match, boxes in _disjoint([*found.values()] for _, found in sorted(matches.items())):
+        if boxes is None:
+            left_out.append(LeftOut(match.lease.id, f"more than {MAX_RULES} rules, or {MOST_CELLS} of its own"))
+            continue
+        rules += [_rule(match, box) for box in boxes]
     unique = {(item.lease, item.why): item for item in left_out}
     return Compiled(tuple(sorted(rules, key=lambda r: r.order)), tuple(unique[key] for key in sorted(unique)))
 
@@ -136,14 +136,17 @@ def _ports(text: str) -> tuple[Span, Span]:
     return (number, number), (int(low), int(high or low))
 
 
-def _disjoint(ranked: list[_Match]) -> Iterator[tuple[_Match, tuple[Box, ...] | None]]:
-    """Yield every match with what no match before it takes; None where that is too much to say."""
-    placed = _Placed()
-    for match in ranked:
-        boxes = left_of(match.box, placed.meeting(match), MOST_CELLS)
-        if boxes is not None:
-            placed.add(match)
-        yield match, boxes
+def _disjoint(of_applications: Iterable[list[_Match]]) -> Iterator[tuple[_Match, tuple[Box, ...] | None]]:
+    """Yield every match with what no better one takes; None where that is more than there is room for."""
+    room = MAX_RULES
+    for matches in of_applications:
+        placed = _Placed()
+        for match in sorted(matches, key=lambda m: m.rank):
+            boxes = left_of(match.box, placed.meeting(match), min(MOST_CELLS, room)) if room else None
+            if boxes is not None:
+                placed.add(match)
+                room -= len(boxes)
+            yield match, boxes
 
 
 class _Networks(Generic[_Held]):

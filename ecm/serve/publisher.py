@@ -80,6 +80,7 @@ class Publisher:
         self._publication = publication
         self._reader = reader
         self._lock: int | None = None
+        self._last: tuple[tuple[str, tuple[str, ...]], Mapping[str, Compiled]] | None = None
         self.published = Published()
 
     def close(self) -> None:
@@ -113,10 +114,8 @@ class Publisher:
         return min(max(PAUSE_S, REST * (time.monotonic() - began)), LONGEST_S)
 
     def _write(self, offer: Offer, now: datetime) -> None:
-        leases = self._reader.leases(now, applications=None, after="", most=_MOST)
         left_out: list[LeftOut] = []
-        for vpn in sorted(v.id for v in offer.plan.desired.vpns):
-            made = compiled(leases, offer.plan, vpn)
+        for vpn, made in self._compiled(offer, now).items():
             left_out += made.left_out
             before = self.published.overlays.get(vpn) or self._standing(vpn)
             if self._is_due(made, before, offer, now):
@@ -129,6 +128,15 @@ class Publisher:
             for item in left_out[:10]:
                 _LOG.warning("lease %s is not in the overlay: %s", item.lease, item.why)
         self.published.left_out = tuple(left_out)
+
+    def _compiled(self, offer: Offer, now: datetime) -> Mapping[str, Compiled]:
+        """Return what the book's leases ask for, by VPN; compiled again only where a lease or the plan has changed."""
+        of = offer.digest, self._reader.ids(now)
+        if self._last is None or self._last[0] != of:
+            leases = self._reader.leases(now, applications=None, after="", most=_MOST)
+            vpns = sorted(v.id for v in offer.plan.desired.vpns)
+            self._last = of, {vpn: compiled(leases, offer.plan, vpn) for vpn in vpns}
+        return self._last[1]
 
     def _is_due(self, made: Compiled, before: Overlay | None, offer: Offer, now: datetime) -> bool:
         if before is None or before.rules != made.rules or before.base != offer.digest:

@@ -25,7 +25,7 @@ OVERLAY_TYPE: Final = "application/vnd.ecm.overlay+json"
 MAX_BYTES = 8 << 20
 """Of a manifest's envelope; one of 10,000 nodes has about 2 MiB."""
 MAX_OVERLAY_BYTES = 4 << 20
-"""Of an overlay's; one of 4,096 rules has about 2 MiB."""
+"""Of an overlay's; one of 2,048 rules has about 0.5 MiB."""
 
 _Payload = TypeVar("_Payload", bound=Frozen)
 Base64 = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9+/]*={0,2}\z")]

@@ -102,6 +102,22 @@ def test_the_same_overlay_touches_nothing_and_a_new_one_replaces_all_of_it(taker
     assert "\n10.200.0.7 . 0.0.0.0-255.255.255.255 . 6 . 443 . 0x10100001 timeout 89s : 0x10200001\n" in said
 
 
+def test_an_overlay_that_says_the_same_is_written_anew_only_where_its_elements_wear_out(taker: Taker) -> None:
+    for serial, seconds, said in ((11, 20, False), (12, 40, False), (13, 60, True), (14, 80, False)):
+        later = an_overlay(serial=serial, now=NOW + timedelta(seconds=seconds))
+        taker.offer(signing.sign_overlay(later, SERVICE))
+        assert ("timeout 89s" in taker.turn(AT + seconds)) == said
+        assert taker.choices.status(AT)["serial"] == serial
+
+
+def test_what_is_worn_out_goes_on_as_long_as_its_overlay(taker: Taker) -> None:
+    taker.offer(signing.sign_overlay(an_overlay(serial=11, now=NOW + timedelta(seconds=40)), SERVICE))
+    assert taker.turn(AT + 40) == ""
+    assert "timeout 83s" in taker.turn(AT + 46)
+    assert taker.turn(AT + 92) == "", "there is nothing newer"
+    assert taker.turn(AT + 130) == "flush map inet ecm choices\n"
+
+
 def test_at_its_end_the_map_is_empty_and_the_base_stands(taker: Taker) -> None:
     assert taker.turn(AT + 88) == ""
     assert taker.turn(AT + 90) == "flush map inet ecm choices\n"
@@ -244,7 +260,7 @@ def test_what_is_not_an_overlay_for_this_node_is_refused_counted_once_and_change
     assert taker.reasons() == {reason: 1}
     assert said in taker.choices.status(AT)["problem"]
     assert taker.choices.status(AT)["serial"] == 10
-    taker.offer(signing.sign_overlay(an_overlay(serial=12), SERVICE))
+    taker.offer(signing.sign_overlay(an_overlay(asked("guarded"), serial=12), SERVICE))
     assert taker.turn()
     assert taker.choices.status(AT)["problem"] == ""
 
@@ -270,7 +286,7 @@ def test_a_replay_is_refused_after_a_restart_and_the_same_overlay_is_taken_again
     same = signing.sign_overlay(an_overlay(serial=10), SERVICE)
     taker.offer(replayed(taker))
     taker.restart()
-    assert "add element" not in taker.turn()
+    assert taker.turn() == "", "what the agent before it has made stays until its end"
     assert taker.reasons() == {"serial": 1}
     taker.offer(same)
     assert "0x10200001" in taker.turn()
@@ -296,7 +312,7 @@ def test_a_base_that_no_longer_has_the_chain_empties_the_map(taker: Taker) -> No
 
 
 def test_what_nft_refuses_leaves_the_base_alone_and_is_not_tried_again(taker: Taker, monkeypatch) -> None:
-    taker.offer(signing.sign_overlay(an_overlay(serial=11), SERVICE))
+    taker.offer(signing.sign_overlay(an_overlay(asked("guarded"), serial=11), SERVICE))
     answer = taker.machine._nft
     broken = lambda words, text: answer(words, "this is broken" if "add element" in text else text)  # noqa: E731
     monkeypatch.setattr(taker.machine, "_nft", broken)
