@@ -76,7 +76,8 @@ class Choices:
             return not made.rules
         if wanted is not self.standing and wanted.rules != made.rules:
             return False
-        return not wanted.rules or made.ends - now >= WORN_S or wanted.not_after.timestamp() <= made.ends
+        ends = wanted.not_after.timestamp()
+        return not wanted.rules or made.ends == ends or WORN_S <= made.ends - now <= ends - now
 
     def _replace(self, overlay: Overlay | None, document: Document, now: float) -> None:
         text = statements(overlay, document, now)

@@ -110,6 +110,12 @@ def test_an_overlay_that_says_the_same_is_written_anew_only_where_its_elements_w
         assert taker.choices.status(AT)["serial"] == serial
 
 
+def test_elements_never_outlive_their_overlay(taker: Taker) -> None:
+    taker.offer(signing.sign_overlay(an_overlay(serial=11, not_after=NOW + timedelta(seconds=10)), SERVICE))
+    assert "timeout 9s" in taker.turn()
+    assert taker.turn() == ""
+
+
 def test_what_is_worn_out_goes_on_as_long_as_its_overlay(taker: Taker) -> None:
     taker.offer(signing.sign_overlay(an_overlay(serial=11, now=NOW + timedelta(seconds=40)), SERVICE))
     assert taker.turn(AT + 40) == ""
