@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,14 @@ QUERIES: Final = 500
 """Series that one GetMetricData may ask for."""
 _WHOLE: Final = frozenset({"Complete", "PartialData"})
 """PartialData: the rest is on the next page."""
+
+
+class _Metric(NamedTuple):
+    """What is asked for of every series."""
+
+    namespace: str
+    name: str
+    statistic: Statistic
 
 
 class CloudWatch:
@@ -52,9 +60,17 @@ class CloudWatch:
 
     def points(self, start: datetime, end: datetime, interval_min: int) -> Points:
         """Return the points of [start, end); intervals that CloudWatch has nothing for are left out."""
-        found: dict[int, dict[datetime, float]] = defaultdict(dict)
-        for first in range(0, len(self._source.series), QUERIES):
-            self._ask(range(first, min(first + QUERIES, len(self._source.series))), (start, end), interval_min, found)
+        source, span = self._source, (start, end)
+        found = self._values(_Metric(source.namespace, source.metric, source.statistic), span, interval_min)
+        full = {
+            (number, at)
+            for when in (source.saturated_when if found else ())
+            for number, values in self._values(
+                _Metric(when.namespace, when.metric, when.statistic), span, interval_min
+            ).items()
+            for at, value in values.items()
+            if value > when.above
+        }
         factor = self._source.unit.megabits
         if self._source.statistic is Statistic.SUM:
             factor /= interval_min * 60
@@ -67,24 +83,30 @@ class CloudWatch:
             np.array([series.index(keys[i]) for i, _, _ in rows], dtype=np.int32),
             stamps,
             np.array([value * factor for *_, value in rows], dtype=np.float64),
-            np.zeros(len(rows), np.bool_),
+            np.array([(i, at) in full for i, at, _ in rows], dtype=np.bool_),
         )
 
-    def _ask(
-        self, which: range, span: tuple[datetime, datetime], interval_min: int, found: dict[int, dict[datetime, float]]
-    ) -> None:
-        pages = self._client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=[self._query(i, interval_min * 60) for i in which],
-            StartTime=span[0],
-            EndTime=span[1],
-            ScanBy="TimestampAscending",
-        )
-        with translated(f"read metrics for source {self._source.name}"):
-            for page in pages:
-                for result in page["MetricDataResults"]:
-                    self._require_whole(result)
-                    at = (moment.astimezone(span[0].tzinfo) for moment in result["Timestamps"])
-                    found[int(result["Id"][1:])].update(zip(at, result["Values"], strict=True))
+    def _values(
+        self, metric: _Metric, span: tuple[datetime, datetime], interval_min: int
+    ) -> dict[int, dict[datetime, float]]:
+        """Return the values of a metric by series and time, with the dimensions of the source's series."""
+        found: dict[int, dict[datetime, float]] = defaultdict(dict)
+        count = len(self._source.series)
+        for first in range(0, count, QUERIES):
+            which = range(first, min(first + QUERIES, count))
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=[self._query(metric, i, interval_min * 60) for i in which],
+                StartTime=span[0],
+                EndTime=span[1],
+                ScanBy="TimestampAscending",
+            )
+            with translated(f"read metrics for source {self._source.name}"):
+                for page in pages:
+                    for result in page["MetricDataResults"]:
+                        self._require_whole(result)
+                        at = (moment.astimezone(span[0].tzinfo) for moment in result["Timestamps"])
+                        found[int(result["Id"][1:])].update(zip(at, result["Values"], strict=True))
+        return found
 
     def _require_whole(self, result: MetricDataResultTypeDef) -> None:
         if result["StatusCode"] not in _WHOLE:
@@ -94,17 +116,17 @@ class CloudWatch:
                 f"{': ' + said if said else ''}; try again, or give the role cloudwatch:GetMetricData"
             )
 
-    def _query(self, number: int, period: int) -> MetricDataQueryTypeDef:
+    def _query(self, metric: _Metric, number: int, period: int) -> MetricDataQueryTypeDef:
         dimensions = sorted(self._source.series[number].dimensions.items())
         return {
             "Id": f"s{number}",
             "MetricStat": {
                 "Metric": {
-                    "Namespace": self._source.namespace,
-                    "MetricName": self._source.metric,
+                    "Namespace": metric.namespace,
+                    "MetricName": metric.name,
                     "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions],
                 },
                 "Period": period,
-                "Stat": self._source.statistic.value,
+                "Stat": metric.statistic.value,
             },
         }

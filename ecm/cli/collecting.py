@@ -19,6 +19,7 @@ from ecm.aws import AwsError, client_config, open_session
 from ecm.aws.metrics import CloudWatch
 from ecm.cli.exits import CommandError
 from ecm.cli.histories import stack_history
+from ecm.cli.saturating import Marker
 from ecm.cli.session import Session
 from ecm.model.base import Frozen, Text, UtcTime
 from ecm.model.collection import CloudWatchSource
@@ -160,15 +161,17 @@ def _collect(session: Session, history: History, source: tuple[str, Source], sin
     mark = next((m.until - AGAIN for m in history.manifest().reached if m.source == name), None)
     start = _floor(since or mark or end - timedelta(days=wanted.back_fill_days), step)
     windows = max(-(-(end - start) // server.window), 0)
-    points, late, changed = 0, 0, False
+    taken, late, changed = 0, 0, False
+    marker = Marker(session, history)
     with _progress(session.err, name, windows) as bar:
         for number in range(windows):
             first = start + number * server.window
             last = min(first + server.window, end)
-            done = history.append(server.points(first, last, wanted.interval_min), Reached(source=name, until=last))
-            points, late, changed = points + done.points, late + done.late, changed or done.changed
+            points = marker.marked(server.points(first, last, wanted.interval_min), first, last)
+            done = history.append(points, Reached(source=name, until=last))
+            taken, late, changed = taken + done.points, late + done.late, changed or done.changed
             bar(number + 1, windows)
-    return Taken(source=name, points=points, late=late, changed=changed)
+    return Taken(source=name, points=taken, late=late, changed=changed)
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:

@@ -71,6 +71,25 @@ class Mapping(Frozen):
     node: Part = Part(label="instance")
 
 
+class Saturation(Frozen):
+    """A metric that tells when a node or tier had no more to give, such as the network allowance of an EC2 instance."""
+
+    metric: Selector
+    kind: Kind = Kind.COUNTER
+    above: float = 0.0
+    """Rise per second of a counter, value of a gauge, mean over an interval: above it, points are lower bounds."""
+    vpn: Part | None = None
+    tier: Part | None = None
+    node: Part | None = Part(label="instance")
+    """Whose points: those that have all that is named here, spelt as in the points."""
+
+    @model_validator(mode="after")
+    def _whose(self) -> Self:
+        if self.vpn is None and self.tier is None and self.node is None:
+            raise ValueError("name vpn:, tier: or node:, else no point could be told from another")
+        return self
+
+
 class PrometheusSource(Frozen):
     """A metric on a Prometheus server."""
 
@@ -81,6 +100,8 @@ class PrometheusSource(Frozen):
     kind: Kind = Kind.COUNTER
     unit: Unit = Unit.BYTES
     mapping: Mapping = Mapping()
+    saturated_when: tuple[Saturation, ...] = ()
+    """Points of intervals in which one of these holds are lower bounds of the demand."""
     token_file: str | None = None
     """A file with the bearer token to show; read at each run, never kept."""
     ca_file: str | None = None
@@ -106,6 +127,16 @@ class CloudWatchSeries(Frozen):
     dimensions: Annotated[dict[str, str], Field(min_length=1, max_length=30)]
 
 
+class CloudWatchSaturation(Frozen):
+    """A metric with the dimensions of a source's series that tells when there was no more to give."""
+
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    metric: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    statistic: Statistic = Statistic.SUM
+    above: float = 0.0
+    """Above it, the points of an interval are lower bounds."""
+
+
 class CloudWatchSource(Frozen):
     """A metric in CloudWatch, in the region of the stack."""
 
@@ -115,6 +146,8 @@ class CloudWatchSource(Frozen):
     statistic: Statistic = Statistic.SUM
     unit: Unit = Unit.BYTES
     series: Annotated[tuple[CloudWatchSeries, ...], Field(min_length=1)]
+    saturated_when: tuple[CloudWatchSaturation, ...] = ()
+    """Points of intervals in which one of these holds are lower bounds of the demand."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -133,6 +166,8 @@ class Collection(Frozen):
     """How far the first run of a source goes back."""
     keep_raw_days: Annotated[int, Field(ge=1)] = 56
     keep_days: Annotated[int, Field(ge=1)] = 400
+    saturated_at_pct: Annotated[int, Field(ge=50, le=100)] | None = 95
+    """Where a tier's load reaches so much of the applied plan's capacity, its points are lower bounds; none: never."""
     prometheus: tuple[PrometheusSource, ...] = ()
     cloudwatch: tuple[CloudWatchSource, ...] = ()
 

@@ -7,6 +7,7 @@ from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
 from ecm.telemetry.prometheus import Prometheus
 from ecm.telemetry.reading import inspect, points, read
 from ecm.telemetry.rows import Source, Table
+from ecm.telemetry.saturation import at_capacity, plan_limits
 from ecm.telemetry.synthetic import generate
 from ecm.telemetry.trace import PlainTrace, read_trace
 
@@ -19,11 +20,13 @@ __all__ = [
     "Table",
     "TelemetryError",
     "age_min",
+    "at_capacity",
     "days",
     "demand_table",
     "generate",
     "import_plain",
     "inspect",
+    "plan_limits",
     "points",
     "read",
     "read_trace",

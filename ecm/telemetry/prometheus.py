@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import urllib3
 
 from ecm.model.collection import Kind, Part, PrometheusSource
@@ -52,31 +53,44 @@ class Prometheus:
         """
         grid = Grid(int(start.timestamp()), int(end.timestamp()), interval_min * 60)
         grouped: dict[SeriesKey, list[tuple[Samples, Values]]] = defaultdict(list)
-        for labels, samples in self._samples(
-            end + timedelta(seconds=grid.reach), grid.end - grid.start + 2 * grid.reach
-        ):
-            rate = counter_rates if self._source.kind is Kind.COUNTER else gauge_means
-            grouped[self._key(labels)].append((samples, rate(samples, grid)))
+        for labels, samples in self._samples(self._source.metric, grid):
+            grouped[self._key(labels)].append((samples, _rates(self._source.kind, samples, grid)))
         series = tuple(sorted(grouped, key=lambda k: (k.vpn, k.application, k.tier, k.node)))
         if not series:
             return Points((), np.zeros(0, np.int32), np.zeros(0, "datetime64[us]"), np.zeros(0), np.zeros(0, np.bool_))
         mbps = np.stack([summed(grouped[key], grid) for key in series]) * self._source.unit.megabits
         index, slot = np.nonzero(~np.isnan(mbps))
         stamps = (grid.edges[:-1].astype(np.int64) * 1_000_000).astype("datetime64[us]")
-        return Points(series, index.astype(np.int32), stamps[slot], mbps[index, slot], np.zeros(len(index), np.bool_))
+        saturated = self._saturated(series, grid)
+        return Points(series, index.astype(np.int32), stamps[slot], mbps[index, slot], saturated[index, slot])
 
     def require_metric(self) -> None:
-        """Raise TelemetryError where the server has never heard of the metric."""
-        name = self._source.metric.partition("{")[0]
-        if name not in self._asked("label/__name__/values"):
-            raise self._error(
-                "the server knows no such metric",
-                "correct `metric`, or let the server scrape what exports it",
-                value=name,
-            )
+        """Raise TelemetryError where the server has never heard of the metric, or of one that tells of saturation."""
+        known = self._asked("label/__name__/values")
+        for metric in (self._source.metric, *(s.metric for s in self._source.saturated_when)):
+            name = metric.partition("{")[0]
+            if name not in known:
+                raise self._error(
+                    "the server knows no such metric",
+                    "correct `metric`, or let the server scrape what exports it",
+                    value=name,
+                )
 
-    def _samples(self, end: datetime, seconds: int) -> list[tuple[dict[str, str], Samples]]:
-        fields = {"query": f"{self._source.metric}[{seconds}s]", "time": f"{end.timestamp():.3f}"}
+    def _saturated(self, series: tuple[SeriesKey, ...], grid: Grid) -> npt.NDArray[np.bool_]:
+        """Return (series, intervals): where a metric of `saturated_when` says that there was no more to give."""
+        flags = np.zeros((len(series), len(grid.edges) - 1), dtype=np.bool_)
+        for number, when in enumerate(self._source.saturated_when):
+            parts = {of: part for of in ("vpn", "tier", "node") if (part := getattr(when, of)) is not None}
+            for labels, samples in self._samples(when.metric, grid):
+                named = {of: self._named(part, f"saturated_when.{number}.{of}", labels) for of, part in parts.items()}
+                rows = [i for i, key in enumerate(series) if all(getattr(key, of) == v for of, v in named.items())]
+                flags[rows] |= np.nan_to_num(_rates(when.kind, samples, grid), nan=-np.inf) > when.above
+        return flags
+
+    def _samples(self, metric: str, grid: Grid) -> list[tuple[dict[str, str], Samples]]:
+        """Return what a metric's series showed in the grid, and as far beyond it as a sample reaches."""
+        seconds = grid.end - grid.start + 2 * grid.reach
+        fields = {"query": f"{metric}[{seconds}s]", "time": f"{float(grid.end + grid.reach):.3f}"}
         found = []
         for item in self._asked("query", fields)["result"]:
             pairs = np.array([(float(at), float(value)) for at, value in item["values"]], dtype=np.float64)
@@ -86,7 +100,7 @@ class Prometheus:
     def _key(self, labels: dict[str, str]) -> SeriesKey:
         mapping = self._source.mapping
         vpn, application, tier, node = (
-            self._named(part, of, labels)
+            self._named(part, f"mapping.{of}", labels)
             for of, part in (
                 ("vpn", mapping.vpn),
                 ("application", mapping.application),
@@ -109,8 +123,8 @@ class Prometheus:
         found = labels.get(part.label or "")
         if found is None:
             raise self._error(
-                f"mapping.{of}: a series has no label {part.label!r}",
-                f"its labels are {', '.join(sorted(labels))}; correct `mapping`",
+                f"{of}: a series has no label {part.label!r}",
+                f"its labels are {', '.join(sorted(labels))}; correct `{of.partition('.')[0]}`",
                 value=labels.get("__name__"),
             )
         return part.names.get(found, found)
@@ -147,3 +161,7 @@ class Prometheus:
 
     def _error(self, what: str, remedy: str, *, value: object = None) -> TelemetryError:
         return TelemetryError(what, file=self._where, remedy=remedy, value=value)
+
+
+def _rates(kind: Kind, samples: Samples, grid: Grid) -> Values:
+    return (counter_rates if kind is Kind.COUNTER else gauge_means)(samples, grid)
