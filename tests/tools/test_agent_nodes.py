@@ -283,9 +283,10 @@ def test_an_agent_is_small(started: tuple[Nodes, WireGuardClient, Rendered]) -> 
         assert int(resident[1]) < 80 * 1024
 
 
-@pytest.mark.xfail(strict=False, reason="a tunnel that was removed and made again does not always carry traffic soon")
 def test_a_tunnel_that_others_remove_is_made_again(started: tuple[Nodes, WireGuardClient, Rendered]) -> None:
+    """Again at once: what comes and goes within OSPF's MinLSInterval must not be left out for good."""
     nodes, _, _ = started
-    run("ip", "-n", nodes.spaces[EDGE_B], "link", "del", "d0k2n3")
-    until(lambda: "d0k2n3" in links(nodes, EDGE_B), 20, "the interface is made again")
-    until(lambda: "d0k2n3" in nodes.routes(EDGE_B, FORWARD), 40, "and carries traffic again")
+    for _ in range(2):
+        run("ip", "-n", nodes.spaces[EDGE_B], "link", "del", "d0k2n3")
+        until(lambda: "d0k2n3" in links(nodes, EDGE_B), 20, "the interface is made again")
+        until(lambda: "d0k2n3" in nodes.routes(EDGE_B, FORWARD), 30, "and carries traffic again")

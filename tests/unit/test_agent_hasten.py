@@ -1,4 +1,4 @@
-"""The agent makes BIRD leave a dead neighbour at once, and only then."""
+"""The agent makes BIRD leave a dead neighbour at once and take up one that came back, and leaves it alone otherwise."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ UP_UP = (
     + " 100.96.1.11   d0k1n1   Up    22:34:01   0.200    0.600\n 100.96.1.27   d0k1n3   Up    22:34:01   0.200 0.600\n"
 )
 UP_DOWN = UP_UP.replace("d0k1n3   Up  ", "d0k1n3   Down")
+DOWN_DOWN = UP_DOWN.replace("d0k1n1   Up  ", "d0k1n1   Down")
 
 
 @contextmanager
@@ -53,20 +54,34 @@ def _bird(folder: Path, answers: list[str]) -> Iterator[tuple[Path, list[str], t
 
 
 @pytest.mark.parametrize(
-    ("answers", "may", "times"),
+    ("answers", "terms", "times"),
     [
-        ([UP_UP, UP_DOWN], True, 1),
-        ([UP_UP, UP_DOWN, UP_UP, UP_DOWN], True, 2),
-        ([UP_UP, UP_UP], True, 0),
-        ([UP_DOWN, UP_UP], True, 0),
-        ([UP_UP, UP_DOWN], False, 0),
+        ([UP_UP, UP_DOWN], (True, 60), 1),
+        ([UP_UP, UP_DOWN, UP_UP, UP_DOWN], (True, 60), 2),
+        ([UP_UP, UP_UP], (True, 60), 0),
+        ([UP_DOWN, UP_UP], (True, 60), 0),
+        ([UP_UP, UP_DOWN], (False, 60), 0),
+        ([DOWN_DOWN, UP_DOWN, UP_DOWN], (True, 0), 1),
+        ([DOWN_DOWN, UP_DOWN, UP_UP], (True, 0), 2),
+        ([DOWN_DOWN, UP_UP], (False, 0), 0),
     ],
-    ids=["lost", "lost twice", "all stay", "found", "on trial"],
+    ids=[
+        "lost",
+        "lost twice",
+        "all stay",
+        "found just now",
+        "on trial",
+        "found a while ago",
+        "found twice",
+        "found on trial",
+    ],
 )
-def test_bird_reads_its_configuration_again_when_a_neighbour_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str], may: bool, times: int
+def test_bird_reads_its_configuration_again_when_a_neighbour_is_lost_or_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str], terms: tuple[bool, float], times: int
 ) -> None:
+    may, returned_s = terms
     monkeypatch.setattr(hasten, "EVERY_S", 0.001)
+    monkeypatch.setattr(hasten, "RETURNED_S", returned_s)
     stopping = threading.Event()
     with _bird(tmp_path, answers) as (path, told, done):
         haste = hasten.Haste(path, lambda: may)
