@@ -2,7 +2,7 @@
 
 Of the processes on one machine one writes, whichever first locks the signing key's file; it compiles from the book, so
 that every process's decisions are in it, and the lock is free as soon as it ends, however it does. On several machines
-several write; they say the same, and nodes keep to the highest serial.
+each looks at what another has written before it writes, and goes on from there.
 """
 
 from __future__ import annotations
@@ -117,13 +117,17 @@ class Publisher:
         left_out: list[LeftOut] = []
         for vpn, made in self._compiled(offer, now).items():
             left_out += made.left_out
-            before = self.published.overlays.get(vpn) or self._standing(vpn)
-            if self._is_due(made, before, offer, now):
-                serial = max(milliseconds(now), before.serial + 1 if before else 0)
-                overlay = made.overlay(offer.plan, vpn, serial, now)
-                self._publication.target.write(overlay_key(vpn), sign_overlay(overlay, self._publication.key))
-                self.published.overlays = {**self.published.overlays, vpn: overlay}
+            before = self.published.overlays.get(vpn)
+            if not self._is_due(made, before, offer, now):
+                continue
+            standing = self._standing(vpn, offer)
+            if self._is_due(made, standing, offer, now):
+                serials = (o.serial + 1 for o in (before, standing) if o is not None)
+                standing = made.overlay(offer.plan, vpn, max((milliseconds(now), *serials)), now)
+                self._publication.target.write(overlay_key(vpn), sign_overlay(standing, self._publication.key))
                 self.published.writes += 1
+            if standing is not None:
+                self.published.overlays = {**self.published.overlays, vpn: standing}
         if tuple(left_out) != self.published.left_out:
             for item in left_out[:10]:
                 _LOG.warning("lease %s is not in the overlay: %s", item.lease, item.why)
@@ -144,13 +148,14 @@ class Publisher:
         # A clock that was set back must not keep silent for as long as it was wrong.
         return not timedelta() <= now - before.issued_at < REWRITE
 
-    def _standing(self, vpn: str) -> Overlay | None:
-        """Return what a process before this one has written: serials go on from there, whatever the clock says."""
+    def _standing(self, vpn: str, offer: Offer) -> Overlay | None:
+        """Return what this process or another has written: serials go on from there, whatever the clock says."""
         data = self._publication.target.read(overlay_key(vpn))
-        if data is None:
+        terms = offer.plan.desired.overlay
+        if data is None or terms is None:
             return None
         try:
-            return open_overlay(data, (self._publication.key.public,))
+            return open_overlay(data, terms.signers)
         except SignatureError:
             return None
 

@@ -158,6 +158,26 @@ def test_one_process_writes_and_the_next_takes_over_when_it_ends_with_both_their
     assert len(target.overlay.rules) == 2
 
 
+def test_of_two_machines_on_one_book_one_writes_and_the_other_goes_on_from_there(
+    process: Process, target: Memory, tmp_path: Path
+) -> None:
+    second = Process(tmp_path, target)
+    second.publisher = Publisher(
+        Publication(target, SERVICE, tmp_path / "leases.db"), Reader(SqliteFile(tmp_path / "leases.db"), STACK)
+    )
+    process.promise()
+    process.turn(1)
+    writes, serial = target.writes, target.overlay.serial
+    second.turn(2)
+    assert second.publisher.published.leads
+    assert target.writes == writes, "what stands says the same"
+    second.at -= timedelta(hours=1)
+    second.promise(destinations=("203.0.113.8/32",))
+    second.turn()
+    assert target.overlay.serial == serial + 1
+    assert len(target.overlay.rules) == 3, "the narrow one, and what is before and after it"
+
+
 def test_a_target_that_fails_is_tried_again_and_said(process: Process, target: Memory) -> None:
     process.promise()
     target.broken = True
