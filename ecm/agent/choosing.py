@@ -1,7 +1,12 @@
-"""The firewall's map of choices: filled from the accepted overlay, emptied when it ends."""
+"""The firewall's map of choices: filled from the accepted overlay, emptied when it ends.
+
+A chain without a way to its exit from here is not chosen, so that an application goes on by the base's chain as it
+would have done without a lease.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +24,7 @@ WORN_S: Final = LIFE_S / 2
 class _Made:
     """What the map was made from last; another ruleset has an empty map."""
 
+    lost: frozenset[str]
     rules: tuple[OverlayRule, ...]
     ends: float
     """When its elements go, seconds of the epoch."""
@@ -36,6 +42,25 @@ class Choices:
         self._refused: tuple[Overlay, Document] | None = None
         self.standing: Overlay | None = None
         """The overlay whose choices new flows take."""
+        self._seen: Overlay | None = None
+        self.lost: frozenset[str] = frozenset()
+        """Chains that it chooses and that have no way to their exit."""
+
+    @property
+    def unseen(self) -> bool:
+        """Whether an overlay was accepted since the last `look`."""
+        return self._overlays.held is not self._seen
+
+    def look(self, document: Document, has_route: Callable[[int], bool]) -> None:
+        """Find the chains without a way to their exit; `has_route` says whether a table has a default route."""
+        overlay, terms = self._overlays.held, document.overlay
+        self._seen = overlay
+        if overlay is None or terms is None:
+            self.lost = frozenset()
+            return
+        chosen = {rule.chain for rule in overlay.rules}
+        tables = {c.chain: c.table for item in terms.applications for c in item.choices if c.chain in chosen}
+        self.lost = frozenset(c for c, table in sorted(tables.items()) if table is not None and not has_route(table))
 
     def follow(self, document: Document, now: float) -> None:
         """Make the map what the accepted overlay says at `now`, seconds of the epoch, where it is not yet.
@@ -74,17 +99,19 @@ class Choices:
             return False
         if wanted is None:
             return not made.rules
+        if made.lost != self.lost:
+            return False
         if wanted is not self.standing and wanted.rules != made.rules:
             return False
         ends = wanted.not_after.timestamp()
         return not wanted.rules or made.ends == ends or WORN_S <= made.ends - now <= ends - now
 
     def _replace(self, overlay: Overlay | None, document: Document, now: float) -> None:
-        text = statements(overlay, document, now)
+        text = statements(overlay, document, now, self.lost)
         self._firewall.check(text)
         self._firewall.fill(text)
         rules, ends = (overlay.rules, overlay.not_after.timestamp()) if overlay else ((), 0.0)
-        self._made = _Made(rules, ends, self._firewall.loads, document)
+        self._made = _Made(self.lost, rules, ends, self._firewall.loads, document)
 
     def status(self, now: float) -> dict[str, Any]:
         """Return what a person may want to know of the overlay."""
@@ -93,6 +120,7 @@ class Choices:
             "serial": standing.serial if standing else None,
             "base": standing.base if standing else None,
             "rules": len(standing.rules) if standing else 0,
+            "lost": sorted(self.lost),
             "ends_in_s": round(max(0.0, standing.not_after.timestamp() - now), 1) if standing else 0.0,
             "refused": {str(reason): count for reason, count in sorted(overlays.refused.items())},
             "problem": overlays.problem or overlays.fault,

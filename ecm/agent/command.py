@@ -118,6 +118,8 @@ def _overlay_line(overlay: Mapping[str, Any]) -> str:
         said = "none: the base's routing stands alone"
     else:
         said = f"serial {overlay['serial']}, {overlay['rules']} rules, ends in {overlay['ends_in_s']:.0f} s"
+    if overlay["lost"]:
+        said += f"; no way over {', '.join(overlay['lost'])}: its flows take the base's chains"
     refused = "; ".join(f"{count} refused: {reason}" for reason, count in overlay["refused"].items())
     return "overlay      " + "; ".join(filter(None, (said, refused, overlay["problem"])))
 

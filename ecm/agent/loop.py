@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ecm.agent import measure
+from ecm.agent import measure, routing
 from ecm.agent.apply import Machinery
 from ecm.agent.choosing import Choices
 from ecm.agent.cloud import connect
@@ -136,9 +136,9 @@ class Agent:
                 if before is not None and self._feed.offered.version not in (None, before):
                     self._measured.read(self._machinery, before.document)
                 self._node.step(now)
-                self._choose()
                 if self._node.current is not before:
                     looked = float("-inf")
+                self._choose(look=now - looked >= self._settings.intervals.health_s)
                 if now - looked >= self._settings.intervals.health_s:
                     looked = now
                     why = self._node.look(now).why
@@ -147,12 +147,15 @@ class Agent:
             self._follow_clients()
             self._sleep(_TICK_S)
 
-    def _choose(self) -> None:
+    def _choose(self, *, look: bool) -> None:
         """Let new flows take what the overlay chooses; a fault of the tool is tried again at the next turn."""
         version = self._node.current
         if version is None:
             return
         try:
+            if look or self._choices.unseen:
+                ip = self._settings.tools.ip
+                self._choices.look(version.document, lambda n: routing.has_default(self._machinery.shell, ip, n))
             self._choices.follow(version.document, _epoch())
         except (ToolError, VersionError) as error:
             self._tell(f"choices: {error}")

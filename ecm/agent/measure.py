@@ -58,6 +58,7 @@ def choices_page(status: Mapping[str, Any], vpn: str) -> str:
     rows = (
         ("ecm_overlay_serial", "Serial of the overlay whose choices new flows take; 0: none.", status["serial"] or 0),
         ("ecm_overlay_rules", "Its rules.", status["rules"]),
+        ("ecm_overlay_lost_chains", "Chains that it chooses and that have no way from here.", len(status["lost"])),
         ("ecm_overlay_remaining_seconds", "Until it ends.", status["ends_in_s"]),
     )
     found = [Metric(name, "gauge", text, ((labels, float(value)),)) for name, text, value in rows]

@@ -131,15 +131,18 @@ def marks(overlay: Overlay, document: Document) -> list[tuple[OverlayRule, str]]
     return found
 
 
-def statements(overlay: Overlay | None, document: Document, now: float) -> str:
+def statements(overlay: Overlay | None, document: Document, now: float, without: frozenset[str] = frozenset()) -> str:
     """Return what makes the firewall's map hold `overlay` and nothing else, until it ends; OverlayError as `marks`.
 
-    The kernel lets each element go by itself, so that a choice ends in time whether or not an agent runs.
+    Choices of the chains `without` a way are left out. The kernel lets each element go by itself, so that a choice ends
+    in time whether or not an agent runs.
     """
     if overlay is None:
         return f"flush map {_MAP}\n"
     seconds = max(1, int(overlay.not_after.timestamp() - now))
-    elements = ",\n".join(_element(rule, base, seconds) for rule, base in marks(overlay, document))
+    elements = ",\n".join(
+        _element(rule, base, seconds) for rule, base in marks(overlay, document) if rule.chain not in without
+    )
     return f"flush map {_MAP}\n" + (f"add element {_MAP} {{\n{elements}\n}}\n" if elements else "")
 
 

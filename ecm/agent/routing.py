@@ -44,6 +44,15 @@ def sync_rules(shell: Shell, ip: str, wanted: Iterable[Rule]) -> bool:
     return bool(lines)
 
 
+def has_default(shell: Shell, ip: str, table: int) -> bool:
+    """Return whether a table leads anywhere; one that the kernel does not know leads nowhere."""
+    try:
+        rows = json.loads(shell.run(ip, "-j", "-4", "route", "show", "table", str(table)) or "[]")
+    except ToolError:
+        return False
+    return any(row.get("dst") == "default" and row.get("type", "unicast") == "unicast" for row in rows)
+
+
 def _of_rule(rule: Rule) -> tuple[str, ...]:
     mark = f"{rule.fwmark}/{rule.mask}" if rule.fwmark else ""
     return (str(rule.priority), str(rule.to or ""), mark, str(rule.table) if rule.table is not None else "")

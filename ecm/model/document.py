@@ -156,6 +156,8 @@ class ChainMark(Checked):
     chain: Label
     traffic_class: Label
     mark: Word
+    table: Number | None
+    """Routing table that leads towards the chain's exit; none: the chain ends on the node."""
 
 
 class Choosable(Checked):

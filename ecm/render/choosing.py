@@ -7,6 +7,7 @@ from ecm.model.fleet import WayIn
 from ecm.model.plan import ApplicationRoute, ChainPlan, Desired
 from ecm.render.errors import RenderError
 from ecm.render.marks import flow_mark, word
+from ecm.render.routing import FORWARD_TABLES
 
 
 def choosable(desired: Desired, vpn: str) -> tuple[Choosable, ...]:
@@ -41,4 +42,5 @@ def choosable(desired: Desired, vpn: str) -> tuple[Choosable, ...]:
 def _mark(desired: Desired, route: ApplicationRoute, chain: ChainPlan) -> ChainMark:
     number = next(c.number for c in desired.classes if c.id == route.traffic_class)
     mark = word(flow_mark(number, chain.number, route.number))
-    return ChainMark(chain=chain.id, traffic_class=route.traffic_class, mark=mark)
+    table = FORWARD_TABLES + chain.number if len(chain.tiers) > 1 else None
+    return ChainMark(chain=chain.id, traffic_class=route.traffic_class, mark=mark, table=table)

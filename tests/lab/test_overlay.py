@@ -36,7 +36,7 @@ from tests.leases import STACK
 from tests.overlays import SERVICE, an_overlay
 from tests.serving import World as Served
 from tests.serving import a_profile, a_state, served
-from tests.tools.namespaces import need, until
+from tests.tools.namespaces import inside, need, run, until
 from tests.tools.running_nodes import CLIENT, SERVER, Nodes, WireGuardClient
 from tests.unit.render_states import an_adjacency, naming, render, three_tiers
 
@@ -63,16 +63,23 @@ for port in (443, 8443):
 print("ready", flush=True)
 """
 FLOWS = """
-import socket, sys, time
+import socket, sys, threading, time
 host, every = sys.argv[1], float(sys.argv[2])
 old = socket.create_connection((host, 443), timeout=5)
 old.recv(1)
 print("old", old.getsockname()[1], flush=True)
+def begin(port):
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=0.5) as new:
+                new.recv(1); new.sendall(b"x"); new.recv(9)
+        except OSError:
+            pass
+        time.sleep(every)
+for port in (443, 8443):
+    threading.Thread(target=begin, args=(port,), daemon=True).start()
 while True:
     old.sendall(b"x"); old.recv(9)
-    for port in (443, 8443):
-        with socket.create_connection((host, port), timeout=5) as new:
-            new.recv(1); new.sendall(b"x"); new.recv(9)
     time.sleep(every)
 """
 """A connection that stays, and new ones all the time, over the tunnel."""
@@ -127,10 +134,21 @@ class World:
         time.sleep(seconds)
         return [p for p in [*self.heard] if p.at >= since]
 
+    def said(self) -> str:
+        """What the edge's agent says to a person."""
+        words = ["agent", "status", "--settings", f"{self.nodes.home(EDGE)}/settings.yaml"]
+        return run(sys.executable, "-m", "ecm.cli", *words, check=False)
+
     def status(self) -> dict[str, Any]:
         """What the edge's agent says of overlays."""
         found: dict[str, Any] = self.nodes.agent(EDGE, "status")["overlay"]
         return found
+
+
+def address(world: World, key: str) -> str:
+    """A node's private address."""
+    rows = json.loads(inside(world.nodes.spaces[key], "ip", "-j", "addr", "show", "dev", "ens5"))
+    return str(rows[0]["addr_info"][0]["local"])
 
 
 def begins(tunnel: str, service: str = "web") -> Callable[[Packet], bool]:
@@ -288,6 +306,24 @@ def test_only_what_the_lease_names_moves(world: World) -> None:
     assert tunnels(world.after(1), "web") == {GUARDED}
     for made in (answer, other):
         world.service.delete(f"/v1/leases/{made.json()['lease']['id']}")
+
+
+def test_while_the_chosen_chain_has_no_way_new_flows_take_the_bases(world: World) -> None:
+    asked_at = now()
+    lease = world.service.post("/v1/routes", json=ASKED | {"latency_ms": 2}).json()["lease"]
+    world.until(begins(FAST), asked_at)
+    out, edge = world.nodes.spaces[OUT], address(world, EDGE)
+    cut = f"chain cut {{ type filter hook prerouting priority -400; ip saddr {edge} drop\n}}"
+    inside(out, "nft", "-f", "-", stdin=f"table ip test {{ {cut}\n}}\n")
+    cut_at = now()
+    back = world.until(begins(GUARDED), cut_at)
+    assert "no way over fast" in world.said()
+    inside(out, "nft", "delete", "table", "ip", "test")
+    healed_at = now()
+    world.until(begins(FAST), healed_at, 40)
+    world.service.delete(f"/v1/leases/{lease['id']}")
+    world.until(begins(GUARDED), now())
+    assert back.at - cut_at < 5
 
 
 def test_an_overlay_ends_of_itself_though_no_agent_runs(world: World) -> None:

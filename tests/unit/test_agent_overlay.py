@@ -87,6 +87,7 @@ def test_a_choice_is_an_element_that_ends_with_its_overlay(taker: Taker) -> None
         "serial": 10,
         "base": an_overlay().base,
         "rules": 1,
+        "lost": [],
         "ends_in_s": 89.0,
         "refused": {},
         "problem": "",
@@ -129,6 +130,21 @@ def test_at_its_end_the_map_is_empty_and_the_base_stands(taker: Taker) -> None:
     assert taker.turn(AT + 90) == "flush map inet ecm choices\n"
     assert taker.choices.status(AT + 90)["serial"] is None
     assert taker.turn(AT + 91) == ""
+
+
+def test_a_chain_without_a_way_from_here_is_not_chosen_until_it_has_one(taker: Taker) -> None:
+    taker.offer(
+        signing.sign_overlay(an_overlay(asked("fast"), asked("guarded", application="bulk"), serial=11), SERVICE)
+    )
+    assert taker.turn().count("timeout") == 2
+    for tables, marks in (({1001}, {"0x20100002"}), (set(), set()), ({1001, 1002}, {"0x20100002", "0x10200001"})):
+        taker.choices.look(document(), tables.__contains__)
+        said = taker.turn()
+        assert {line.rstrip(",").rsplit(" ", 1)[1] for line in said.splitlines() if " : " in line} == marks
+        assert taker.turn() == ""
+    assert not taker.choices.unseen
+    taker.choices.look(document(), lambda _: False)
+    assert taker.choices.status(AT)["lost"] == ["fast", "guarded"]
 
 
 def test_another_ruleset_begins_empty_and_is_filled_at_once(taker: Taker) -> None:
