@@ -30,6 +30,8 @@ class Draft:
     usage: Usage
     creates_stack: bool
     """Nothing is applied yet: the step limits do not hold, a person decides."""
+    telemetry_faults: tuple[str, ...] = ()
+    """What was found in telemetry that no forecast can rest on, by application."""
 
 
 def check(draft: Draft, limits: Limits) -> Verdict:
@@ -63,6 +65,14 @@ def _stale(draft: Draft, limits: Limits) -> Iterator[LimitHit]:
             have=f"{draft.telemetry_days:.1f} days",
             allowed=f"at least {limits.telemetry_min_days} days",
             remedy="plan with a longer history",
+        )
+    if draft.telemetry_faults:
+        more = f" and {len(draft.telemetry_faults) - 1} more" if len(draft.telemetry_faults) > 1 else ""
+        yield LimitHit(
+            limit="telemetry_faults",
+            have=f"{draft.telemetry_faults[0]}{more}",
+            allowed="none",
+            remedy="mend the export, collect it again and plan again; ecm telemetry check says what is wrong",
         )
     days = (draft.as_of.date() - draft.prices_as_of).days
     if days > limits.catalog_max_age_days:

@@ -388,6 +388,7 @@ class _Study:
                 as_of=self.world.as_of,
                 telemetry_age_min=telemetry.age_min(history, self.world.as_of),
                 telemetry_days=telemetry.days(history),
+                telemetry_faults=telemetry.faults(history),
                 prices_as_of=self.intent.catalog.as_of,
                 changes=drafted.changes,
                 cost=drafted.cost,

@@ -2,7 +2,7 @@
 
 from ecm.telemetry.demand import demand_table
 from ecm.telemetry.errors import TelemetryError
-from ecm.telemetry.freshness import age_min, days
+from ecm.telemetry.freshness import age_min, days, faults
 from ecm.telemetry.plain import Imported, PlainImport, import_plain, write_table
 from ecm.telemetry.prometheus import Prometheus
 from ecm.telemetry.reading import inspect, points, read
@@ -23,6 +23,7 @@ __all__ = [
     "at_capacity",
     "days",
     "demand_table",
+    "faults",
     "generate",
     "import_plain",
     "inspect",

@@ -1,4 +1,4 @@
-"""How old and how long a history is; what that means is guard's decision."""
+"""How old, how long and how sound a history is; what that means is guard's decision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from ecm.model.demand import DemandHistory
+from ecm.model.demand import DemandHistory, Severity
 
 
 def age_min(history: DemandHistory, as_of: datetime) -> int:
@@ -28,6 +28,18 @@ def days(history: DemandHistory) -> int:
         measured = np.flatnonzero(~np.isnan(row))
         lengths.append(int(measured[-1] - measured[0] + 1) * history.interval_min // 1440 if measured.size else 0)
     return max(lengths, default=0)
+
+
+def faults(history: DemandHistory) -> tuple[str, ...]:
+    """Return what was found that no forecast can rest on, one text for each: a counter in place of a rate.
+
+    A missing application is not among it: `age_min` knows.
+    """
+    return tuple(
+        f"{found.vpn}/{found.application}: {found.kind}"
+        for found in history.findings
+        if found.severity is Severity.ERROR and found.kind != "missing"
+    )
 
 
 def _lags(history: DemandHistory) -> list[int]:

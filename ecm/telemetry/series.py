@@ -24,6 +24,10 @@ RESET_FACTOR = 10.0
 FLAT_STEPS = 12
 FLAT_MINUTES = 180
 """A run of equal values is reported from both bounds on: measured traffic does not stand still for three hours."""
+STUCK_SHARE = 0.5
+STUCK_RESOLUTION = 100.0
+"""Runs of one value are an exporter that is stuck where most of the load varies, in steps of at most 1 % of it: not a
+constant load, and not one that rounding holds still."""
 COUNTER_STEPS = 48
 COUNTER_SHARE = 0.97
 """This share of rising steps over at least COUNTER_STEPS: a counter was exported in place of its rate."""
@@ -179,11 +183,12 @@ def examined(series: Series, bound_mbps: float = BOUND_MBPS) -> Series:
     bounds = series.saturated & ~np.isnan(values)
     detail = "measured while a tier was saturated: taken as a lower bound of the demand"
     series = replace(series, saturated=bounds).found("saturated", Severity.INFO, bounds, detail)
-    series = _flat(series)
+    # Gaps are what the file lacks; what is left out above and below has a finding of its own.
     gaps = np.isnan(series.mbps)
     longest = int(_run_lengths(gaps).max(initial=0)) * series.interval_min
+    series, stuck = _flat(series)
     series = series.found("gap", Severity.WARNING, gaps, f"intervals without a value, the longest run is {longest} min")
-    return replace(series, mbps=values)
+    return replace(series, mbps=np.where(stuck, np.nan, values))
 
 
 def _counter(series: Series) -> Series:
@@ -199,16 +204,31 @@ def _counter(series: Series) -> Series:
     return series.found("counter", Severity.ERROR, at, detail)
 
 
-def _flat(series: Series) -> Series:
+def _flat(series: Series) -> tuple[Series, npt.NDArray[np.bool_]]:
+    """Return the series with what stands still reported, and which of it is not to be trusted."""
     values = series.mbps
     same = np.append(False, values[1:] == values[:-1])
     need = max(FLAT_STEPS, FLAT_MINUTES // series.interval_min)
     lengths = _run_lengths(same)
     long = lengths >= need - 1
     zero = long & (values == 0)
+    flat = long & ~zero
+    stuck = _stuck(series, flat)
     standing = f"runs of one value for at least {need * series.interval_min} min"
-    series = series.found("flat", Severity.WARNING, long & ~zero, f"{standing}: is the exporter stuck?")
-    return series.found("zero", Severity.INFO, zero, f"{standing}, at zero: idle or not measured")
+    left_out = f"{standing} where the load varies: an exporter was stuck; left out as not measured"
+    series = series.found("stuck", Severity.WARNING, stuck, left_out)
+    series = series.found("flat", Severity.WARNING, flat & ~stuck, f"{standing}: is the exporter stuck?")
+    return series.found("zero", Severity.INFO, zero, f"{standing}, at zero: idle or not measured"), stuck
+
+
+def _stuck(series: Series, flat: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which of the values that stand still are no load: neither the first of a run nor a lower bound."""
+    known = np.isfinite(series.mbps)
+    levels = np.unique(series.mbps[known])
+    if len(levels) < 2 or flat.sum() >= STUCK_SHARE * known.sum():
+        return np.zeros(len(flat), dtype=np.bool_)
+    found: npt.NDArray[np.bool_] = flat & ~series.saturated & (series.mbps >= STUCK_RESOLUTION * np.diff(levels).min())
+    return found
 
 
 def _run_lengths(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import pytest
 from ecm.cli.exits import Code
 from ecm.cli.main import run
 from ecm.telemetry import write_table
-from tests.cli import NOW, Project, write_load
+from tests.cli import AS_OF, NOW, Project, write_load
 
 
 def refused(project: Project, result: tuple[int, str, str], code: Code, *words: str) -> None:
@@ -288,3 +288,14 @@ def test_adopt_never_overwrites_a_fleet_file(project, tmp_path):
     (tmp_path / "wg0.conf").write_text("[Interface]\nAddress = 10.8.0.1/24\n")
     where = ["--vpc", "vpc-0123456789abcdef0", "--region", "us-east-1", "--wireguard", str(tmp_path / "wg0.conf")]
     refused(project, project.run("adopt", *where), Code.USAGE, "dev.fleet.yaml: exists", "--force")
+
+
+def test_nothing_is_planned_from_a_counter_that_was_exported_as_a_rate(project):
+    table = pd.read_parquet(project.load)
+    table["mbps"] = table.groupby("application")["mbps"].cumsum() / 1000
+    path = project.root / "counter.csv"
+    table.to_csv(path, index=False)
+    code, out, err = project.run("plan", "--offline", "--telemetry", str(path), "--as-of", AS_OF)
+    assert code == 13, (out, err)
+    assert "telemetry_faults: have lab/desktop: counter and 1 more" in out + err
+    assert "docs/refusals.md#telemetry_faults" in out + err

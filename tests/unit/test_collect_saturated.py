@@ -213,7 +213,8 @@ def plateau(project: Project, server: Server, full_pct: int | None) -> tuple[flo
     end = int(NOW.timestamp())
     at = np.arange(end - 16 * 86400, end + 86400, server.step)
     usual = capacity * (0.6 + 0.25 * np.sin(2 * np.pi * (at / 86400 - 0.25)))
-    each = np.where(at >= end - 3 * 3600, capacity, usual) / 2
+    full = capacity * (1 + 0.01 * np.sin(at / 997))  # no value stands still: that would be an exporter that is stuck
+    each = np.where(at >= end - 3 * 3600, full, usual) / 2
     counted = np.concatenate(([0.0], np.cumsum(each * server.step * 1e6 / 8)))[:-1]
     server.shown = {
         of(name): [({"vpn": "lab", "application": name, "instance": "a"}, lambda t: np.interp(t, at, counted))]

@@ -82,6 +82,7 @@ def test_a_freeze_window_holds_changes_and_says_why() -> None:
     [
         (replace(DRAFT, telemetry_age_min=90.5), "telemetry_max_age_min"),
         (replace(DRAFT, telemetry_days=6.9), "telemetry_min_days"),
+        (replace(DRAFT, telemetry_faults=("lab/web: counter", "lab/desktop: counter")), "telemetry_faults"),
         (replace(DRAFT, prices_as_of=date(2026, 5, 1)), "catalog_max_age_days"),
     ],
 )

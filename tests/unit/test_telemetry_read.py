@@ -9,7 +9,7 @@ import pytest
 
 from ecm.model.base import canonical
 from ecm.model.demand import Severity
-from ecm.telemetry import TelemetryError, age_min, days, inspect, read
+from ecm.telemetry import TelemetryError, age_min, days, faults, inspect, read
 from tests.traces import a_fleet
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -124,6 +124,42 @@ def test_flat_line_and_counter_are_reported_and_left_as_they_are(tmp_path):
     counter["mbps"] = np.arange(100) % 60 * 1000.0 + 5
     found = kinds(read(written(tmp_path, counter), fleet=ONE))["counter"]
     assert (found.severity, found.count) == (Severity.ERROR, 1)
+
+
+def test_a_value_that_stands_still_where_the_load_varies_is_not_measured(tmp_path):
+    table = a_table(steps=100)
+    table["mbps"] += np.random.default_rng(1).random(100)
+    table.loc[40:60, "mbps"] = 142.5
+    history = read(written(tmp_path, table), fleet=ONE)
+    assert (kinds(history)["stuck"].count, "flat" in kinds(history), "gap" in kinds(history)) == (20, False, False)
+    assert np.flatnonzero(np.isnan(history.mbps[0])).tolist() == list(range(41, 61)), "the first of them was measured"
+    table.loc[80:, "mbps"] = 142.5
+    ended = read(written(tmp_path, table), fleet=ONE)
+    assert age_min(ended, ended.end) == 19 * 15, "guard sees that nothing was measured since"
+
+
+@pytest.mark.parametrize("why", ["constant", "rounded", "bound"])
+def test_a_load_that_may_stand_still_is_left_as_it_is(tmp_path, why):
+    """Mostly constant, held by rounding, or a plateau that is known to be a lower bound."""
+    table = a_table(steps=100)
+    table["mbps"] += np.random.default_rng(1).random(100)
+    table.loc[40:60, "mbps"] = 142.5
+    if why == "constant":
+        table.loc[30:90, "mbps"] = 142.5
+    if why == "rounded":
+        table["mbps"] = (table["mbps"] / 20).round()
+    if why == "bound":
+        table["saturated"] = (table.index >= 40) & (table.index <= 60)
+    history = read(written(tmp_path, table), fleet=ONE)
+    assert "stuck" not in kinds(history)
+    assert history.mbps[0].tolist() == table["mbps"].tolist()
+
+
+def test_a_counter_in_place_of_a_rate_is_a_fault_and_a_missing_application_is_none(tmp_path):
+    counter = a_table(steps=100)
+    counter["mbps"] = np.arange(100) % 60 * 1000.0 + 5
+    assert faults(read(written(tmp_path, counter), fleet=FLEET)) == ("corp/web: counter",)
+    assert faults(read(written(tmp_path, a_table()), fleet=FLEET)) == ()
 
 
 def test_unsorted_rows_are_found_by_inspect_and_change_nothing(tmp_path):
