@@ -8,12 +8,13 @@ every lease: over_promised is the number of tiers with less room than their leas
 the number of leases of the last minute that were answered and are not in the book, or came twice. The bounds are what
 the service is built for: 1,000 decisions a second at a p99 of at most 20 ms on two cores.
 
-    python -m benchmarks.service [--quick | --soak] [--rate N]
+    python -m benchmarks.service [--quick | --soak] [--rate N] [--postgres]
 
 The last line is JSON: decisions_per_s, p50_ms, p99_ms, over_promised, lost, refused, live_leases, per_commit (requests
 that shared a transaction, mean), commit_ms (mean), cpu_us (processor time of the service per answer), fsync_p99_ms (of
 this disk, in the same minute), rss_mb (of the service at the start and at the end). --quick: 8 s instead of 60 s;
---soak: 10 min; --rate: other arrivals than 1,000 a second.
+--soak: 10 min; --rate: other arrivals than 1,000 a second; --postgres: the book is in PostgreSQL, on a server that is
+started for it on this machine and shares its processors.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import numpy as np
 import uvloop
 
 from benchmarks.fleets import AS_OF, ROOT, history_of
+from benchmarks.postgres_server import cluster, find_programs
 from ecm import intent
 from ecm.cli.serving import offers_of, precise_time
 from ecm.cli.session import make_session
@@ -47,6 +49,8 @@ from ecm.serve import orders
 from ecm.serve.answers import LONGEST_S, RouteAsked
 from ecm.serve.book import Book, Reader
 from ecm.serve.database import Place
+from ecm.serve.desk import GROUP
+from ecm.serve.postgres.server import server_of
 from ecm.serve.sqlite import SqliteFile
 from ecm.serve.tokens import Token, Tokens
 from ecm.store import EntryKind, open_store
@@ -111,10 +115,10 @@ def tokens(place: Place, plan: Plan) -> tuple[dict[str, tuple[str, str]], str]:
 
 
 @contextlib.contextmanager
-def service(root: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def service(root: Path, place: Place, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run `ecm serve` for a block."""
     words = [sys.executable, "-m", "ecm.cli", "--root", str(root), "--stack", STACK, "serve", "--port", str(port)]
-    process = subprocess.Popen([*words, "--rate", "10000"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*words, "--book", str(place), "--rate", "10000"], cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -184,25 +188,34 @@ async def generate(port: int, asked: list[bytes], due_s: np.ndarray[tuple[int], 
     return load
 
 
-def fill(root: Path, plan: Plan) -> None:
-    """Make a book with LIVE leases, as the service would have decided them, in one transaction."""
-    book = Book(book_of(root), STACK)
+def fill(root: Path, place: Place, plan: Plan) -> None:
+    """Make a book with LIVE leases, as the service would have decided and grouped them."""
+    book = Book(place, STACK)
     offer = offers_of(make_session(root, STACK, as_json=False))()
-    writing = book.begin(offer.rooms, precise_time())
-    if writing is None:
-        raise SystemExit("somebody else writes to a new book")
     routes = plan.desired.applications
-    for number in range(LIVE):
-        route = routes[number % len(routes)]
-        asked = RouteAsked(application=route.application, vpn=route.vpn, bandwidth_mbps=1, ttl_s=LONGEST_S)
-        orders.grant(asked, None)(writing, offer)
-    writing.commit()
+    for first in range(0, LIVE, GROUP):
+        writing = book.begin(offer.rooms, precise_time())
+        if writing is None:
+            raise SystemExit("somebody else writes to a new book")
+        for number in range(first, min(first + GROUP, LIVE)):
+            route = routes[number % len(routes)]
+            asked = RouteAsked(application=route.application, vpn=route.vpn, bandwidth_mbps=1, ttl_s=LONGEST_S)
+            orders.grant(asked, None)(writing, offer)
+        writing.commit()
     book.close()
 
 
-def book_of(root: Path) -> Place:
-    """Return where `ecm serve` keeps its leases."""
-    return SqliteFile(root / ".ecm" / "serve" / f"{STACK}.db")
+@contextlib.contextmanager
+def book_of(root: Path, *, postgres: bool) -> Iterator[Place]:
+    """Yield where the leases are for a block: where `ecm serve` keeps them, or on a server of PostgreSQL."""
+    if not postgres:
+        yield SqliteFile(root / ".ecm" / "serve" / f"{STACK}.db")
+        return
+    programs = find_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed (Debian: postgresql)")
+    with cluster(programs) as server:
+        yield server_of(server.url())
 
 
 def fsync_p99_ms(folder: Path) -> float:
@@ -230,11 +243,10 @@ def processor_s(pid: int) -> float:
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(root: Path, seconds: int, rate: int) -> dict[str, object]:
+async def measure(root: Path, place: Place, seconds: int, rate: int) -> dict[str, object]:
     """Return the figures of one run."""
     plan = project(root)
-    place = book_of(root)
-    fill(root, plan)
+    fill(root, place, plan)
     by, operator = tokens(place, plan)
     names = sorted(by)
     generator = np.random.default_rng(11)
@@ -244,7 +256,7 @@ async def measure(root: Path, seconds: int, rate: int) -> dict[str, object]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    with service(root, port) as process:
+    with service(root, place, port) as process:
         await wait_for(port, process)
         reader = Reader(place, STACK)
         before, worked_s = rss_mb(process.pid), processor_s(process.pid)
@@ -302,10 +314,11 @@ def main() -> None:
     length.add_argument("--quick", action="store_true", help="8 s instead of 60 s")
     length.add_argument("--soak", action="store_true", help="10 min instead of 60 s")
     parser.add_argument("--rate", type=int, default=RATE, help=f"arrivals a second; {RATE} unless given")
+    parser.add_argument("--postgres", action="store_true", help="the book is in PostgreSQL, started here")
     arguments = parser.parse_args()
     seconds = 8 if arguments.quick else 600 if arguments.soak else 60
-    with tempfile.TemporaryDirectory() as folder:
-        figures = uvloop.run(measure(Path(folder), seconds, arguments.rate))
+    with tempfile.TemporaryDirectory() as folder, book_of(Path(folder), postgres=arguments.postgres) as place:
+        figures = uvloop.run(measure(Path(folder), place, seconds, arguments.rate))
     asked, made = arguments.rate, figures["decisions_per_s"]
     print(f"p99 {figures['p99_ms']} ms, bound 20 ms; {made} decisions a second of {asked}")
     print(json.dumps(figures))

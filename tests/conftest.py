@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.postgres_server import cluster
 from ecm.serve.database import Place
 from ecm.serve.sqlite import SqliteFile
-from tests import postgres
+from tests.postgres import Databases, require_programs
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[postgres.Cluster]:
-    """A PostgreSQL server."""
-    with postgres.cluster(postgres.require_programs()) as made:
-        yield made
+def databases() -> Iterator[Databases]:
+    """A PostgreSQL server that gives databases."""
+    with cluster(require_programs()) as made:
+        yield Databases(made)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -24,5 +25,5 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "sqlite":
         yield SqliteFile(request.getfixturevalue("tmp_path") / "leases.db")
         return
-    with request.getfixturevalue("cluster").database() as made:
+    with request.getfixturevalue("databases").new() as made:
         yield made

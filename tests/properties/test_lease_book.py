@@ -123,7 +123,7 @@ def new_file():
 
 @pytest.mark.parametrize(("database", "examples"), [("sqlite", 25), ("postgres", 10)])
 def test_two_writers_agree_with_the_model(request, database, examples):
-    TwoBooks.new = staticmethod(new_file if database == "sqlite" else request.getfixturevalue("cluster").database)
+    TwoBooks.new = staticmethod(new_file if database == "sqlite" else request.getfixturevalue("databases").new)
     run_state_machine_as_test(
         TwoBooks,
         settings=settings(

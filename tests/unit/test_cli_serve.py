@@ -15,7 +15,7 @@ from ecm.serve.listen import Way
 from ecm.serve.sqlite import SqliteFile
 from ecm.store import EntryKind, open_store
 from tests.cli import NOW, STACK, Project
-from tests.postgres import Cluster
+from tests.postgres import Databases
 from tests.processes import free_port, started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,8 +99,8 @@ def test_the_services_key_is_made_once_and_told_to_the_next_plan(applied: Projec
         assert (code != 0, said in err) == (True, True), err
 
 
-def test_tokens_of_a_book_in_postgresql(project: Project, cluster: Cluster) -> None:
-    with cluster.database() as place:
+def test_tokens_of_a_book_in_postgresql(project: Project, databases: Databases) -> None:
+    with databases.new() as place:
         token = project.json("serve", "token", "--operator", "--book", str(place))["token"]
         (listed,) = project.json("serve", "tokens", "--book", str(place))
         assert (listed["operator"], listed["id"]) == (True, token.split("_")[1])

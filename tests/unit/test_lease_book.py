@@ -1,6 +1,7 @@
 """The lease book in every database: promises against room, expiry, plans that follow each other; files of others."""
 
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -154,6 +155,21 @@ def test_two_connections_see_each_others_promises_and_wait(place, book, reader):
     writing.commit()
     other.close()
     assert loads(reader)["out"] == (80, 80)
+
+
+def test_tiers_are_read_again_only_where_another_has_written(place, book):
+    def seen():
+        begun(book).commit()
+        begun(book)
+        found = book._db.seen()
+        book.abandon()
+        return found
+
+    before = seen()
+    assert seen() == before
+    with closing(Book(place, STACK)) as other:
+        add(other)
+    assert seen() != before
 
 
 def test_leases_are_listed_in_pages_by_application(book, reader):

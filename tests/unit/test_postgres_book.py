@@ -7,20 +7,22 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from benchmarks.postgres_server import cluster
 from ecm.serve.book import Book, Reader
 from ecm.serve.errors import BookError
 from ecm.serve.place import place_of
 from ecm.serve.postgres import server
-from tests import postgres
+from ecm.serve.postgres.book import PostgresBook
 from tests.leases import NOW, STACK, a_lease, begun, rooms
+from tests.postgres import require_programs
 from tests.serving import ASKED, World, served
 
 TOGETHER = 8
 
 
 @pytest.fixture
-def place(cluster):
-    with cluster.database() as made:
+def place(databases):
+    with databases.new() as made:
         yield made
 
 
@@ -49,13 +51,13 @@ def add(book):
 
 
 @contextmanager
-def role(cluster, name, value):
+def role(databases, name, value):
     """What is usual for the role, for a block."""
-    cluster.do(f"ALTER ROLE ecm SET {name} = {value}")
+    databases.cluster.do(f"ALTER ROLE ecm SET {name} = {value}")
     try:
         yield
     finally:
-        cluster.do(f"ALTER ROLE ecm RESET {name}")
+        databases.cluster.do(f"ALTER ROLE ecm RESET {name}")
 
 
 @pytest.mark.parametrize(
@@ -90,21 +92,21 @@ def test_it_is_shown_as_it_can_be_given_again(url, shown):
     assert str(place_of(url)) == str(place_of(shown)) == shown
 
 
-def test_a_wrong_password_or_server_is_said_without_the_password(cluster, monkeypatch):
+def test_a_wrong_password_or_server_is_said_without_the_password(databases, monkeypatch):
     monkeypatch.setenv("PGPASSFILE", "/nowhere")
     with pytest.raises(BookError, match=r"no password supplied.*~/\.pgpass, a service file or PGPASSWORD"):
-        place_of(cluster.url()).open(STACK)
+        place_of(databases.cluster.url()).open(STACK)
     monkeypatch.setenv("PGPASSWORD", "hidden")
     with pytest.raises(BookError, match="password authentication failed") as refused:
-        place_of(cluster.url()).open(STACK)
+        place_of(databases.cluster.url()).open(STACK)
     assert "hidden" not in str(refused.value)
     with pytest.raises(BookError, match="No such file or directory"):
         place_of("postgresql://ecm@%2Fnowhere/ecm").open(STACK)
 
 
-def test_those_that_start_together_make_the_tables_once(cluster):
+def test_those_that_start_together_make_the_tables_once(databases):
     for _ in range(3):
-        with cluster.database() as place, ThreadPoolExecutor(TOGETHER) as pool:
+        with databases.new() as place, ThreadPoolExecutor(TOGETHER) as pool:
             gate = threading.Barrier(TOGETHER)
 
             def opened(_, place=place, gate=gate):
@@ -135,38 +137,45 @@ def test_tables_of_a_later_version_are_refused(place, book):
         place.open(STACK)
 
 
-def test_every_commit_waits_for_the_disk_whatever_is_usual(cluster, place, book):
+def test_every_commit_waits_for_the_disk_whatever_is_usual(databases, place, book):
     """An administrator's own choice for this role does not weaken a promise, but may strengthen it."""
     for usual, used in (("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")):
-        with role(cluster, "synchronous_commit", usual), closing(place.open(STACK)) as db:
+        with role(databases, "synchronous_commit", usual), closing(place.open(STACK)) as db:
             assert db.rows("SHOW synchronous_commit") == [(used,)]
 
 
-def test_one_usual_isolation_is_as_good_as_another(cluster, place):
+def test_one_usual_isolation_is_as_good_as_another(databases, place):
     with (
-        role(cluster, "default_transaction_isolation", "serializable"),
+        role(databases, "default_transaction_isolation", "serializable"),
         closing(Book(place, STACK)) as book,
         closing(Book(place, STACK)) as other,
         closing(Reader(place, STACK)) as reader,
     ):
         made = {add(one) for one in (book, other) * 5}
+        writing = begun(book)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(other.begin, rooms(), NOW)
+            time.sleep(0.05)
+            writing.commit()
+            assert waiting.result(), "whoever has waited reads what was written meanwhile, and is not refused"
+        other.abandon()
         assert held(reader) == made
 
 
-def test_an_idle_connection_that_was_lost_is_made_again_unnoticed(cluster, place, book, reader):
+def test_an_idle_connection_that_was_lost_is_made_again_unnoticed(databases, place, book, reader):
     first = add(book)
-    cluster.throw_out(place.ways["dbname"])
+    databases.throw_out(place)
     second = add(book)
     assert held(reader) == {first, second}
     assert reader.audit() == ()
 
 
 @pytest.mark.parametrize("at", ["read", "commit"])
-def test_a_connection_that_is_lost_in_a_transaction_writes_nothing_of_it(cluster, place, book, reader, at):
+def test_a_connection_that_is_lost_in_a_transaction_writes_nothing_of_it(databases, place, book, reader, at):
     first = add(book)
     writing = begun(book)
     writing.add(a_lease(writing))
-    cluster.throw_out(place.ways["dbname"])
+    databases.throw_out(place)
     with pytest.raises(BookError, match="tries again to connect"):
         writing.answered("web", "k") if at == "read" else writing.commit()
     book.abandon()
@@ -202,6 +211,7 @@ def test_a_commit_after_an_error_that_nobody_heeded_is_none(place, book, reader)
 
 
 def test_a_process_that_stands_still_stops_the_others_for_a_while_only(place, book, reader, monkeypatch):
+    assert server._SESSION["idle_in_transaction_session_timeout"] == "5s"
     monkeypatch.setitem(server._SESSION, "idle_in_transaction_session_timeout", "300ms")
     with closing(Book(place, STACK)) as still:
         writing = begun(still)
@@ -259,6 +269,28 @@ def test_without_the_server_the_service_says_so_and_goes_on_when_it_is_back(own)
         assert web.get("/healthz").status_code == 200
 
 
+def test_the_event_loop_never_waits_for_the_server(place, monkeypatch):
+    world = World(place)
+    token = world.token("web", operator=True)
+    threads = set()
+    asked = PostgresBook._asked
+
+    def noted(book, *words, **named):
+        threads.add(threading.get_ident())
+        return asked(book, *words, **named)
+
+    with served(world) as of:
+        web = of(token)
+        monkeypatch.setattr(PostgresBook, "_asked", noted)
+        lease = ask(web, "a").json()["lease"]["id"]
+        web.post("/v1/routes/what-if", json=ASKED)
+        web.post(f"/v1/leases/{lease}/renew", json={})
+        for path in ("/", "/metrics", "/healthz", "/v1/leases", f"/v1/leases/{lease}"):
+            assert web.get(path).status_code == 200
+        assert len(threads) > 1
+        assert web.portal.call(threading.get_ident) not in threads
+
+
 def ask(client, key):
     return client.post("/v1/routes", json=ASKED, headers={"Idempotency-Key": key})
 
@@ -266,5 +298,5 @@ def ask(client, key):
 @pytest.fixture
 def own():
     """A server that this test alone may stop."""
-    with postgres.cluster(postgres.require_programs()) as made:
+    with cluster(require_programs()) as made:
         yield made

@@ -9,10 +9,10 @@ import pytest
 
 from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
-from ecm.serve.errors import BusyError
+from ecm.serve.errors import BookError, BusyError
 from ecm.serve.offer import Terms
 from ecm.serve.tokens import Tokens
-from tests.leases import NOW, ROOM, STACK
+from tests.leases import NOW, ROOM, STACK, a_lease
 from tests.serving import ASKED, World, a_profile, an_offer, served
 
 JSON = "application/json"
@@ -368,6 +368,19 @@ def test_a_fault_of_one_request_is_not_the_others(world, web):
         return [getattr(one, "status", one) for one in found]
 
     assert web.portal.call(together) == [100, 500]
+
+    async def broken():
+        def fault(writing, _offer):
+            writing.add(a_lease(writing))
+            raise BookError("the disk is full")
+
+        found = await asyncio.gather(
+            desk.do(lambda writing, _: writing.add(a_lease(writing))), desk.do(fault), return_exceptions=True
+        )
+        return [type(one) for one in found]
+
+    assert web.portal.call(broken) == [BookError, BookError], "where the book itself fails, nothing is written"
+    assert web.get("/v1/leases").json()["leases"] == []
     desk.close()
 
     async def late():
