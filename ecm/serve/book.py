@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,6 +28,10 @@ KEPT_MS: Final = 600_000
 
 NO_LEASE: Final = "no lease {}; it may have expired or been released"
 """Also said of others' leases: nobody learns of them."""
+
+
+Key = tuple[str, str]
+"""An application and an idempotency key of its own."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Writing:
         self._changed: set[str] = set()
         self._leases: dict[str, Lease | None] = {}
         """What this transaction made of leases: the database may not know yet."""
-        self._answers: dict[tuple[str, str], Answered] = {}
+        self._answers: dict[Key, Answered | None] = {}
 
     def free(self, tier: str) -> int:
         """Return what can still be promised of `tier`, Mbit/s; negative where a newer plan has less room."""
@@ -169,6 +173,21 @@ class Writing:
         self._db.write("DELETE FROM leases WHERE id = ?", [(lease.id,)])
         self._leases[lease.id] = None
         self._promise(lease.tiers, -lease.bandwidth_mbps)
+
+    def look_up(self, keys: Sequence[Key]) -> None:
+        """Look at all of `keys` at once: a far database is then asked once for a group of requests.
+
+        Their number is rounded up to a power of two, so that there are few different statements.
+        """
+        if not keys:
+            return
+        asked = [*keys, *[keys[-1]] * ((1 << (len(keys) - 1).bit_length()) - len(keys))]
+        found = self._db.rows(
+            "SELECT application, key, asked, answer FROM answers WHERE (application, key) IN "  # noqa: S608
+            f"(VALUES {', '.join(['(?, ?)'] * len(asked))}) AND until_ms > ?",
+            (*(part for key in asked for part in key), self.now_ms),
+        )
+        self._answers |= dict.fromkeys(keys) | {(of, key): Answered(*said) for of, key, *said in found}
 
     def answered(self, application: str, key: str) -> Answered | None:
         """Return what was answered to the idempotency key, or None."""

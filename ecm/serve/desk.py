@@ -11,18 +11,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from ecm.serve.book import Book, Writing
+from ecm.serve.book import Book, Key, Writing
 from ecm.serve.errors import BookError, BusyError, FaultError, OutdatedError, ServeError
 from ecm.serve.offer import Offer
 
 Done = TypeVar("Done")
 Order = Callable[[Writing, Offer], Done]
 """What one request does to the book; a ServeError is its answer, and it raises one before it writes anything."""
-_Waiting = tuple[Order[Any], "asyncio.Future[Any]"]
 
 _LOG: Final = logging.getLogger(__name__)
 GROUP: Final = 256
@@ -33,6 +33,15 @@ PAUSE_S: Final = 0.0005
 """Between two attempts to write while another process does."""
 PATIENCE_S: Final = 5.0
 """For how long another process may write before requests are told to come again."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A request that waits."""
+
+    order: Order[Any]
+    key: Key | None
+    future: asyncio.Future[Any]
 
 
 class Desk:
@@ -68,12 +77,15 @@ class Desk:
         await self.refresh()
         await self.do(lambda _writing, _offer: None)
 
-    async def do(self, order: Order[Done]) -> Done:
-        """Return what `order` did, once it is on the disk; a ServeError of its own, BusyError or BookError instead."""
+    async def do(self, order: Order[Done], key: Key | None = None) -> Done:
+        """Return what `order` did, once it is on the disk; a ServeError of its own, BusyError or BookError instead.
+
+        `key` is the idempotency key that it will ask the book for.
+        """
         if self._closing or len(self._waiting) >= QUEUE:
             raise BusyError("more is asked for than can be written; try again in a second")
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._waiting.append((order, future))
+        self._waiting.append(_Waiting(order, key, future))
         self._wake.set()
         return await future
 
@@ -105,13 +117,13 @@ class Desk:
                 return
             _LOG.exception("a request made the service fail; nothing was written")
             answers = [FaultError("nothing was written; please report what the service's log says")]
-        for (_, future), answer in zip(group, answers, strict=True):
-            if future.done():
+        for waiting, answer in zip(group, answers, strict=True):
+            if waiting.future.done():
                 continue
             if isinstance(answer, ServeError):
-                future.set_exception(answer)
+                waiting.future.set_exception(answer)
             else:
-                future.set_result(answer)
+                waiting.future.set_result(answer)
 
     async def _transact(self, group: list[_Waiting]) -> list[Any]:
         writing = await self._begun()
@@ -127,12 +139,14 @@ class Desk:
         """Return the answer to each of `group`; nothing stays written where the book itself fails."""
         answers: list[Any] = []
         try:
-            for order, future in group:
-                if future.cancelled():
+            if self._book.far:
+                writing.look_up([waiting.key for waiting in group if waiting.key is not None])
+            for waiting in group:
+                if waiting.future.cancelled():
                     answers.append(None)
                     continue
                 try:
-                    answers.append(order(writing, self.offer))
+                    answers.append(waiting.order(writing, self.offer))
                 except BookError:
                     raise
                 except ServeError as error:

@@ -104,7 +104,8 @@ def _token(request: Request) -> Token:
 async def ask(request: Request, asked: RouteAsked, key: Key = None) -> Response:
     """Decide on a chain and promise its bandwidth, in one step; the answer is on the disk before it is sent."""
     may_ask(_token(request), asked.application)
-    answer = await _service(request).desk.do(orders.grant(asked, key))
+    by_key = (asked.application, key) if key is not None else None
+    answer = await _service(request).desk.do(orders.grant(asked, key), by_key)
     return Response(answer, status_code=201, media_type=JSON)
 
 

@@ -143,6 +143,27 @@ def test_an_idempotency_key_lives_as_long_as_its_lease_and_ten_minutes_at_least(
         writing.commit()
 
 
+@pytest.mark.parametrize("before", [1, 3])
+def test_keys_that_are_looked_up_together_are_answered_as_one_by_one(book, before):
+    keys = [("web", f"k{number}") for number in range(5)]
+    writing = begun(book)
+    for key in keys[:before]:
+        lease = a_lease(writing, mbps=1)
+        writing.add(lease)
+        writing.remember(*key, Answered("sha256:1", key[1]), lease)
+    writing.commit()
+    for at, known in ((NOW, before), (NOW + timedelta(hours=1), 0)):
+        writing = begun(book, at)
+        writing.look_up([])
+        writing.look_up([*keys, keys[0], ("payroll", "k0")])
+        assert [writing.answered(*key) for key in keys[:known]] == [Answered("sha256:1", k) for _, k in keys[:known]]
+        assert not any(writing.answered(*key) for key in [*keys[known:], ("payroll", "k0")])
+        lease = a_lease(writing, mbps=1)
+        writing.remember(*keys[4], Answered("sha256:2", "later"), lease)
+        assert writing.answered(*keys[4]) == Answered("sha256:2", "later")
+        book.abandon()
+
+
 def test_two_connections_see_each_others_promises_and_wait(place, book, reader):
     other = Book(place, STACK)
     add(book, mbps=30)

@@ -1,5 +1,6 @@
 """The lease book in PostgreSQL: what a server has to promise, connections that are lost, passwords that nobody sees."""
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,8 @@ from contextlib import closing, contextmanager
 import pytest
 
 from benchmarks.postgres_server import cluster
+from ecm.serve import orders
+from ecm.serve.answers import RouteAsked
 from ecm.serve.book import Book, Reader
 from ecm.serve.errors import BookError
 from ecm.serve.place import place_of
@@ -289,6 +292,30 @@ def test_the_event_loop_never_waits_for_the_server(place, monkeypatch):
             assert web.get(path).status_code == 200
         assert len(threads) > 1
         assert web.portal.call(threading.get_ident) not in threads
+
+
+def test_the_keys_of_a_group_are_asked_for_in_one_go(place, monkeypatch):
+    world = World(place)
+    asked = []
+    rows = PostgresBook.rows
+
+    def noted(book, statement, values=()):
+        asked.append(statement)
+        return rows(book, statement, values)
+
+    with served(world) as of:
+        web = of("")
+        desk = web.app.state.service.desk
+        order = RouteAsked(**ASKED | {"bandwidth_mbps": 1})
+
+        async def together():
+            wanted = (desk.do(orders.grant(order, f"k{n}"), ("web", f"k{n}")) for n in range(5))
+            return await asyncio.gather(*wanted)
+
+        monkeypatch.setattr(PostgresBook, "rows", noted)
+        first, again = web.portal.call(together), web.portal.call(together)
+    assert first == again
+    assert sum("FROM answers" in statement for statement in asked) == 2
 
 
 def ask(client, key):
