@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from ecm.agent.source import Fetched, Source, SourceError
 from ecm.agent.state import AcceptedOverlay, State
-from ecm.model.base import digest
+from ecm.model.base import canonical_json, digest, digest_bytes
 from ecm.model.document import CHOICES, Document
 from ecm.model.overlay import MAX_LIFE_S, MAX_SKEW_S, Overlay, OverlayRule
 from ecm.signing import SignatureError, open_overlay
@@ -54,6 +54,9 @@ class Overlays:
             self.held, self._known, self.problem = None, None, ""
             return False
         if document is not self._for:  # what another base refused may be right under this one, and the reverse
+            before = self._for.overlay if self._for else None
+            if before is not None and set(before.signers) - set(terms.signers):
+                self.held = None  # perhaps by the key that was withdrawn; else it is taken again below
             self._for, self._known = document, None
         try:
             found = self._source.fetch(terms.object, MAX_OVERLAY_BYTES, self._known)
@@ -94,16 +97,19 @@ class Overlays:
             )
         _check_time(overlay, now)
         marks(overlay, document)
-        self._check_serial(overlay)
+        self._check_serial(overlay, document)
         return overlay
 
-    def _check_serial(self, overlay: Overlay) -> None:
-        """Refuse a replay; what is accepted is on the disk before anything is made of it."""
-        accepted, offered = (
-            self._state.accepted_overlay(),
-            AcceptedOverlay(overlay.vpn, overlay.serial, digest(overlay)),
-        )
-        if accepted is not None and accepted.vpn == overlay.vpn and accepted != offered:
+    def _check_serial(self, overlay: Overlay, document: Document) -> None:
+        """Refuse a replay; what is accepted is on the disk before anything is made of it.
+
+        Serials count for one set of signers: once a stolen key is withdrawn, the serials that it used bind nobody.
+        """
+        signers = document.overlay.signers if document.overlay else ()
+        under = digest_bytes(canonical_json([overlay.vpn, *sorted(signers)]))
+        accepted = self._state.accepted_overlay()
+        offered = AcceptedOverlay(under, overlay.serial, digest(overlay))
+        if accepted is not None and accepted.under == under and accepted != offered:
             if overlay.serial < accepted.serial:
                 raise OverlayError("serial", f"replayed: serial {overlay.serial} is older than {accepted.serial}")
             if overlay.serial == accepted.serial:

@@ -17,7 +17,8 @@ from ecm.files import replace
 class AcceptedOverlay:
     """The newest overlay that this node has accepted: older ones are replays."""
 
-    vpn: str
+    under: str
+    """Digest of the VPN and the signers that it was accepted for."""
     serial: int
     digest: str
 
@@ -70,7 +71,7 @@ class State:
         """Return the newest overlay that was accepted."""
         held = self._read("overlay.json")
         try:
-            return AcceptedOverlay(str(held["vpn"]), int(held["serial"]), str(held["digest"]))
+            return AcceptedOverlay(str(held["under"]), int(held["serial"]), str(held["digest"]))
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -46,6 +46,7 @@ def changes(
     found += _application_changes(previous.desired, desired)
     found += _declared_changes(previous.desired, desired)
     found += _altered(previous.desired, desired)
+    found += _signers_changed(previous.desired, desired)
     found += _config_changes(previous, desired, configs)
     return _sorted(found)
 
@@ -158,6 +159,15 @@ def _altered(before: Desired, after: Desired) -> list[Change]:
                     )
                 )
     return found
+
+
+def _signers_changed(before: Desired, after: Desired) -> list[Change]:
+    """Name whose choices nodes take from now on, or no longer: who may steer traffic is for people to approve."""
+    old, new = (set(d.overlay.signers) if d.overlay else set() for d in (before, after))
+    said = [f"key {key[:12]} may choose chains for new flows" for key in sorted(new - old)]
+    said += [f"key {key[:12]} may no longer" for key in sorted(old - new)]
+    detail = "; ".join(said)
+    return [Change(kind=ChangeKind.CONFIGURE, subject="overlay", detail=detail, additive=False)] if said else []
 
 
 def _declared(desired: Desired, what: str) -> dict[str, ApplicationRoute | ClassPlan | ChainPlan | VpnPlan]:

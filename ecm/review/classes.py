@@ -47,6 +47,8 @@ def _of(change: Change, plan: Plan, previous: Plan | None) -> ChangeClass:
         return ChangeClass.ADDITIVE if change.additive else _OF_KIND[change.kind]
     if change.subject == "network":
         return ChangeClass.ADDITIVE if _network_grows(plan, previous) else ChangeClass.DISRUPTIVE
+    if change.subject == "overlay":  # people approve it, but nothing that flows is touched by it
+        return ChangeClass.ADDITIVE
     return ChangeClass.COSMETIC if change.additive else ChangeClass.DISRUPTIVE
 
 

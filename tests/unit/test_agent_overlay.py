@@ -314,6 +314,17 @@ def test_a_replay_is_refused_after_a_restart_and_the_same_overlay_is_taken_again
     assert "0x10200001" in taker.turn()
 
 
+def test_serials_of_a_key_that_is_withdrawn_bind_nobody(taker: Taker) -> None:
+    taker.offer(signing.sign_overlay(an_overlay(serial=1 << 62), SERVICE))
+    taker.turn()
+    new = signing.new_key()
+    base = document().model_copy(update={"overlay": document().overlay.model_copy(update={"signers": (new.public,)})})
+    assert taker.turn(base=base) == "flush map inet ecm choices\n", "nor does what it has signed before"
+    taker.offer(signing.sign_overlay(an_overlay(asked("guarded"), serial=11), new))
+    assert taker.turn(base=base)
+    assert taker.choices.status(AT)["serial"] == 11
+
+
 def test_without_signers_in_the_base_no_overlay_is_asked_for(taker: Taker) -> None:
     plain = document().model_copy(update={"overlay": None})
     assert taker.turn(base=plain) == ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from ecm import intent
 from ecm.cli.exits import CommandError
 from ecm.cli.settings import read_settings, write_overlay_signers
-from ecm.model.plan import Desired
+from ecm.model.plan import Decision, Desired
 from ecm.pipeline import World, decide_from
 from tests.cli import ROOT
 from tests.forecasts import AS_OF, a_forecast, a_history
@@ -47,6 +48,23 @@ def test_an_overlay_may_choose_the_chains_of_the_plan_that_are_secure_enough():
     of_vpn = {a.id: sum(vpn == a.vpn for vpn, _ in levels) for a in written.fleet.applications}
     assert any(len(chains) > 1 for chains in found.values())
     assert any(len(chains) < of_vpn[name] for name, chains in found.items()), "the check tells them apart"
+
+
+@pytest.mark.parametrize(("before", "after"), [((), (SERVICE.public,)), ((SERVICE.public,), ())])
+def test_who_may_steer_traffic_is_named_and_never_applied_without_a_person(before, after):
+    written = intent.load(ROOT, "dev")
+    load = dict.fromkeys((a.id for a in written.fleet.applications), 100)
+    history, predicted = a_history(written.fleet, load), a_forecast(written.fleet, load)
+    first = World(as_of=AS_OF, overlay_signers=before, templates=ROOT / "templates")
+    stands = decide_from(written, history, predicted, first).plan
+    then = replace(first, overlay_signers=after, previous=stands, basis=stands.digest)
+    made = decide_from(written, history, predicted, then).plan
+    (named,) = [c for c in made.changes if c.subject == "overlay"]
+    assert f"key {SERVICE.public[:12]} may" in named.detail
+    assert made.verdict.decision is Decision.REVIEW
+    assert [
+        c.subject for c in decide_from(written, history, predicted, replace(then, previous=made)).plan.changes
+    ] == []
 
 
 def test_only_ingress_nodes_of_such_a_stack_are_told_and_have_the_map():
