@@ -42,6 +42,7 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.forecast_scale
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.service
+	@$(BIN)/python -m benchmarks.service --postgres
 	@$(BIN)/python -m benchmarks.failover
 	@$(BIN)/python -m benchmarks.chain_throughput
 	@$(BIN)/python -m benchmarks.events

@@ -16,6 +16,7 @@ from ecm.serve.access import Access, Rates
 from ecm.serve.book import Book, Reader
 from ecm.serve.database import Place
 from ecm.serve.desk import Desk
+from ecm.serve.errors import ServeError
 from ecm.serve.measures import Measures
 from ecm.serve.offer import Offer
 from ecm.serve.publisher import Publication, Published, Publisher
@@ -119,10 +120,17 @@ class Service:
 
 
 async def _again(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` every so many seconds; what it cannot read now stays as it was read last."""
+    """Do `work` every so many seconds; what it cannot read now stays as it was read last, which is said once."""
+    said = ""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
+        except ServeError as error:
+            if str(error) != said:
+                _LOG.warning("could not be read again; going on with what was read before: %s", error)
+            said = str(error)
         except Exception:
             _LOG.exception("could not be read again; going on with what was read before")
+        else:
+            said = ""

@@ -11,6 +11,7 @@ from ecm.serve.book import Reader
 from ecm.serve.desk import Desk
 from ecm.serve.errors import BookError, BusyError
 from ecm.serve.offer import Terms
+from ecm.serve.service import _again as again
 from ecm.serve.tokens import Tokens
 from tests.leases import NOW, ROOM, STACK, a_lease
 from tests.serving import ASKED, World, a_profile, an_offer, served
@@ -353,6 +354,23 @@ def test_what_waits_when_the_service_ends_is_answered(world, web_token):
     assert {lease.id for lease in reader.leases(NOW, applications=None, after="", most=9)} == set(leases)
     assert reader.audit() == ()
     reader.close()
+
+
+def test_a_book_that_cannot_be_read_for_long_is_said_once(caplog):
+    turns = iter(
+        [BookError("away"), BookError("away"), None, BookError("away"), BookError("otherwise"), StopAsyncIteration]
+    )
+
+    async def work():
+        turn = next(turns)
+        if turn is StopAsyncIteration:
+            raise asyncio.CancelledError
+        if turn is not None:
+            raise turn
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(again(0, work))
+    assert [record.getMessage().rsplit(": ", 1)[1] for record in caplog.records] == ["away", "away", "otherwise"]
 
 
 def test_a_fault_of_one_request_is_not_the_others(world, web):
