@@ -61,6 +61,12 @@ class Feed:
         public = {**self._neighbours.remembered(document, public_of(self.private)), **offered.public}
         return ring(document, self.private, offered.shared, public).missing
 
+    def edge_key(self, document: Document) -> str | None:
+        """Return the public key that clients know the node by; None where it has no clients, or no key yet."""
+        edge = document.keys.edge
+        private = self.offered.shared.get(edge.token) if edge else None
+        return public_of(private) if private else None
+
     def turn(self, now: float, settings: Settings, document: Document | None) -> bool:
         """Ask for whatever is due at `now` (seconds, monotonic); return whether anything that is offered changed."""
         before = self.offered

@@ -63,6 +63,11 @@ class Node:
         return self.trial.version if self.trial else self.good
 
     @property
+    def edge_key(self) -> str | None:
+        """The public key that clients know this node by."""
+        return self._feed.edge_key(self.current.document) if self.current else None
+
+    @property
     def draining(self) -> bool:
         """Whether a drain was asked for here."""
         return self._state.draining_since() is not None

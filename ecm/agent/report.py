@@ -60,6 +60,7 @@ class Reporter:
             wrong=wrong,
             why=_plain(health.why),
             draining=health.draining,
+            edge_key=node.edge_key,
             healthy_at=None if first is None else datetime.fromtimestamp(int(first), UTC),
         )
 

@@ -104,6 +104,7 @@ def _judged(node: ObservedNode, found: Heard, taken_at: UtcTime, *, trusted: boo
             "agent_check": check,
             "agent_says": says,
             "first_healthy_at": first if possible else None,
+            "edge_key": found.report.edge_key if found.report else None,
             "health": health,
         }
     )

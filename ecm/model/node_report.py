@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ecm.model.base import Frozen, SlotId, UtcTime
+from ecm.model.base import Frozen, PublicKey, SlotId, UtcTime
 
 MAX_REPORT: int = 4096
 """Bytes of a report that are read at most."""
@@ -42,5 +42,7 @@ class NodeReport(Frozen):
     """Layers that are not as they have to be, in their order."""
     why: Words = ""
     draining: bool = False
+    edge_key: PublicKey | None = None
+    """Public key that clients know the node by; none: it has no clients, or no key yet."""
     healthy_at: UtcTime | None = None
     """When everything was right for the first time since the instance was made, by its own clock."""

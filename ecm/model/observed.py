@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ecm.model.base import Digest, Frozen, Name, ShapeName, SlotId, Text, UtcTime, Zone
+from ecm.model.base import Digest, Frozen, Name, PublicKey, ShapeName, SlotId, Text, UtcTime, Zone
 
 
 class InstanceState(StrEnum):
@@ -58,6 +58,8 @@ class ObservedNode(Frozen):
     """What is wrong, in the agent's words."""
     first_healthy_at: UtcTime | None = None
     """When everything was right for the first time, by the agent; none: never, or that is not said."""
+    edge_key: PublicKey | None = None
+    """Public key that clients know it by, as its agent says."""
     private_ip: Text | None = None
     interface_id: Text | None = None
     """The network interface that routes to the node name."""

@@ -25,7 +25,7 @@ def merge_shards(vpn: Vpn, shards: Iterable[tuple[str, bytes]]) -> PeerTable | N
     seen: dict[str, str] = {}
     peers: list[Peer] = []
     for key, data in shards:
-        for peer in _peers(key, data):
+        for peer in read_shard(key, data):
             if peer.address not in vpn.client_cidr:
                 raise StoreError(f"{key}: peer {peer.id}: {peer.address} is outside {vpn.id}'s {vpn.client_cidr}")
             for what in (f"id {peer.id}", f"public key {peer.public_key}", f"address {peer.address}"):
@@ -36,7 +36,8 @@ def merge_shards(vpn: Vpn, shards: Iterable[tuple[str, bytes]]) -> PeerTable | N
     return PeerTable(vpn=vpn.id, peers=tuple(sorted(peers, key=lambda p: p.id))) if peers else None
 
 
-def _peers(key: str, data: bytes) -> tuple[Peer, ...]:
+def read_shard(key: str, data: bytes) -> tuple[Peer, ...]:
+    """Return the peers of one shard; StoreError names what is wrong with it."""
     try:
         return _Shard.model_validate_json(data).peers
     except ValidationError as error:

@@ -28,6 +28,8 @@ class EntryKind(StrEnum):
     VERIFIED = "verified"
     RECONCILED = "reconciled"
     """A scheduled run, with its outcome."""
+    CLIENT = "client"
+    """A client of a VPN is added, gets another key, or is revoked; written before it is done."""
     MENDED = "mended"
     """The journal's end was torn and was set aside."""
 

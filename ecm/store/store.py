@@ -14,8 +14,8 @@ from ecm.model.base import Digest, Frozen, UtcTime, canonical, canonical_json, d
 from ecm.model.fleet import Vpn
 from ecm.model.observed import Observed, Unavailable
 from ecm.model.plan import Plan
-from ecm.model.rendered import PeerTable
-from ecm.store.clients import merge_shards
+from ecm.model.rendered import Peer, PeerTable
+from ecm.store.clients import merge_shards, read_shard
 from ecm.store.journal import Entry, EntryKind, Journal
 from ecm.store.lease import Lease, leased
 from ecm.store.objects import RETRIES, Objects, StoreError
@@ -103,6 +103,27 @@ class Store:
         keys = [k for k in self._objects.keys(f"{self.stack}/clients/{vpn.id}/") if k.endswith(".json")]
         held = ((key, self._objects.get(key)) for key in keys)
         return merge_shards(vpn, ((key, data[0]) for key, data in held if data is not None))
+
+    def client_shards(self, vpn: Vpn) -> dict[str, tuple[Peer, ...]]:
+        """Return the clients of `vpn` by shard; StoreError where they contradict each other, as `clients`."""
+        prefix = f"{self.stack}/clients/{vpn.id}/"
+        held = ((k, self._objects.get(k)) for k in self._objects.keys(prefix) if k.endswith(".json"))
+        read = [(key, data[0]) for key, data in held if data is not None]
+        merge_shards(vpn, read)
+        return {key.removeprefix(prefix).removesuffix(".json"): read_shard(key, data) for key, data in read}
+
+    def changing_clients(
+        self, vpn: str, lease: Lease, *, is_dead: Callable[[str], bool]
+    ) -> AbstractContextManager[Lease]:
+        """Hold the lock of a VPN's clients for the block: two commands never give away one address."""
+        return leased(self._objects, f"{self.stack}/clients/{vpn}.lock", lease, is_dead=is_dead)
+
+    def drop_clients(self, vpn: str, name: str) -> None:
+        """Remove a shard of which no client is left."""
+        key = self._key(f"clients/{vpn}/{name}.json")
+        held = self._objects.get(key)
+        if held is not None and not self._objects.delete(key, held[1]):
+            raise StoreError(f"{key}: somebody else has just changed it; try again")
 
     def put_clients(self, table: PeerTable, name: str) -> None:
         """Write the clients of `table` as the shard `clients/<vpn>/<name>.json`, over one of that name."""

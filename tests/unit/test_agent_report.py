@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ecm.agent.keys import public_of
 from ecm.agent.report import Reporter
 from ecm.agent.source import FolderSource, SourceError
 from ecm.model.contract import report_key
 from ecm.model.node_report import HEARTBEAT_S, LayerName, NodeReport
-from tests.unit.agent_nodes import SLOT, WHO, OneNode, publish
+from tests.unit.agent_nodes import PRIVATE, SLOT, WHO, OneNode, publish
 
 EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC).timestamp()
 
@@ -52,6 +53,7 @@ def node(tmp_path: Path) -> Reporting:
 def test_a_node_that_is_well_says_so_and_since_when(node: Reporting) -> None:
     assert (node.report.slot, node.report.generation, node.report.serial) == (SLOT, 1, 10)
     assert (node.report.wrong, node.report.why, node.report.draining) == ((), "", False)
+    assert node.report.edge_key == public_of(PRIVATE)
     first = node.report.healthy_at
     assert first is not None
     assert EPOCH + 100 < first.timestamp() <= node.one.now + EPOCH
