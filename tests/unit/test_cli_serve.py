@@ -10,13 +10,17 @@ import pytest
 
 from ecm.cli import serving
 from ecm.cli.exits import CommandError
+from ecm.model.contract import overlay_key
+from ecm.model.overlay import Overlay
 from ecm.serve.book import Reader
 from ecm.serve.listen import Way
 from ecm.serve.sqlite import SqliteFile
+from ecm.signing import open_overlay
 from ecm.store import EntryKind, open_store
 from tests.cli import NOW, STACK, Project
 from tests.postgres import Databases
 from tests.processes import free_port, started
+from tests.tools.namespaces import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,3 +149,30 @@ def test_it_answers_from_the_applied_plan_until_it_is_stopped(applied: Project) 
     reader = Reader(SqliteFile(book(applied)), STACK)
     assert [held.id for held in reader.leases(NOW, applications=None, after="", most=9)] == [lease["id"]]
     reader.close()
+
+
+@pytest.mark.slow
+def test_it_publishes_what_leases_choose_to_where_nodes_look(project: Project) -> None:
+    public = project.json("serve", "key")["public"]
+    assert project.plan("--json")[1]
+    store = open_store(".ecm/store", stack=STACK, root=project.root)
+    store.record(EntryKind.APPLIED, at=NOW, plan=store.find_plan("latest"), who="tests")
+    route = application_of(project)
+    token = project.json("serve", "token", "--application", route["application"])["token"]
+    bucket, port = project.root / "bucket", free_port()
+    bucket.mkdir()
+    words = ["--root", str(project.root), "--stack", STACK, "serve", "--port", str(port), "--publish", str(bucket)]
+    with started([sys.executable, "-m", "ecm.cli", *words], port) as process:
+        asked = route | {"bandwidth_mbps": 1, "ttl_s": 600}
+        url, headers = f"http://127.0.0.1:{port}/v1/routes", {"Authorization": f"Bearer {token}"}
+        lease = httpx2.post(url, json=asked, headers=headers).json()["lease"]
+        path = bucket / overlay_key(route["vpn"])
+        until(lambda: path.exists() and overlay(path, public).rules, 10, "an overlay with the lease's rule")
+        process.terminate()
+        assert process.wait(20) == 0
+    (rule,) = overlay(path, public).rules
+    assert (rule.application, rule.chain, rule.mark) == (route["application"], lease["chain"], lease["mark"])
+
+
+def overlay(path: Path, public: str) -> Overlay:
+    return open_overlay(path.read_bytes(), [public])
