@@ -95,6 +95,21 @@ def test_a_day_outside_the_span_is_not_read(objects):
         history.read()
 
 
+def test_of_a_day_only_the_parts_that_meet_the_span_are_read(objects):
+    history = History(objects)
+    for hour in range(3):
+        history.append(points(WEB, DAY + timedelta(hours=hour), [float(hour)] * 60))
+    history.append(points(WEB, DAY + timedelta(hours=1, minutes=30), [9.0]))
+    (day,) = history.manifest().days
+    objects.delete(day.raw[0].name, objects.get(day.raw[0].name)[1])
+    start, end = DAY + timedelta(hours=1), DAY + timedelta(hours=2)
+    found = held(history.read(start, end))
+    assert [found[WEB, start + timedelta(minutes=i)] for i in (0, 29, 30, 31, 59)] == [1.0, 1.0, 9.0, 1.0, 1.0]
+    assert len(found) == 60
+    with pytest.raises(StoreError, match="missing"):
+        history.read(start, end, means=True)
+
+
 def test_means_stand_where_half_was_measured_and_keep_lower_bounds(objects):
     history = History(objects)
     values = [10.0] * 8 + [np.nan] * 7 + [4.0] * 7 + [np.nan] * 8 + [1.0] * 15

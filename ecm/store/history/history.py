@@ -18,6 +18,8 @@ from ecm.store.history.parts import decoded, encoded
 from ecm.store.history.rollup import rolled
 from ecm.store.objects import RETRIES, Objects, StoreError
 
+_Span = tuple[datetime | None, datetime | None]
+"""From the first until before the second; None: without a bound."""
 _MANY: Final = 32
 """Parts of a day that is not over before they are made one."""
 
@@ -101,7 +103,7 @@ class History:
     def _read(
         self,
         manifest: Manifest,
-        span: tuple[datetime | None, datetime | None],
+        span: _Span,
         means: bool,
         wanted: Callable[[SeriesKey], bool] | None,
     ) -> Points:
@@ -114,7 +116,8 @@ class History:
             if (span[0] is None or d.day >= span[0].astimezone(UTC).date())
             and (span[1] is None or d.day <= span[1].astimezone(UTC).date())
         ]
-        parts = [self._day(day, manifest.series, ids, means=means) for day in days]
+        # A mean needs all that was measured in its quarter of an hour.
+        parts = [self._day(day, manifest.series, ids, None if means else span) for day in days]
         points = joined(parts, manifest.series)
         for bound, keep in ((span[0], np.greater_equal), (span[1], np.less)):
             if bound is not None:
@@ -122,12 +125,14 @@ class History:
         return points.latest()
 
     def _day(
-        self, day: Day, series: tuple[SeriesKey, ...], ids: npt.NDArray[np.int32] | None, *, means: bool
+        self, day: Day, series: tuple[SeriesKey, ...], ids: npt.NDArray[np.int32] | None, span: _Span | None
     ) -> Points:
-        if day.rollup is not None and (means or not day.raw):
+        """Return the points of a day from the parts that meet `span`; None: means."""
+        if day.rollup is not None and (span is None or not day.raw):
             return decoded(self._bytes(day.rollup), series, ids)
-        raw = joined([decoded(self._bytes(part), series, ids) for part in day.raw], series).latest()
-        return rolled(raw) if means else raw
+        met = [part for part in day.raw if span is None or _meets(part, span)]
+        raw = joined([decoded(self._bytes(part), series, ids) for part in met], series).latest()
+        return rolled(raw) if span is None else raw
 
     def _bytes(self, part: Part) -> bytes:
         held = self._objects.get(self._prefix + part.name)
@@ -214,7 +219,7 @@ class History:
         today, closed, _ = bounds
         place = (day.day, manifest.generation + 1)
         raw, rollup = day.raw, day.rollup
-        points = self._day(Day(day=day.day, raw=raw), manifest.series, None, means=False)
+        points = self._day(Day(day=day.day, raw=raw), manifest.series, None, (None, None))
         if len(raw) > 1:
             raw = (self._put(encoded(points), points.stamps, place),)
         if rollup is None and day.day < today:
@@ -278,6 +283,11 @@ def _marked(held: tuple[Reached, ...], reached: Reached | None) -> tuple[Reached
         return held
     others = [mark for mark in held if mark.source != reached.source]
     return tuple(sorted([*others, reached], key=lambda mark: mark.source))
+
+
+def _meets(part: Part, span: _Span) -> bool:
+    start, end = span
+    return (start is None or part.last >= start) and (end is None or part.first < end)
 
 
 def _stamp(moment: datetime) -> np.datetime64:
