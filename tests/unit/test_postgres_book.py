@@ -107,9 +107,14 @@ def test_a_wrong_password_or_server_is_said_without_the_password(databases, monk
         place_of("postgresql://ecm@%2Fnowhere/ecm").open(STACK)
 
 
-def test_those_that_start_together_make_the_tables_once(databases):
-    for _ in range(3):
-        with databases.new() as place, ThreadPoolExecutor(TOGETHER) as pool:
+@pytest.mark.parametrize("usual", ["read committed", "repeatable read"])
+def test_those_that_start_together_make_the_tables_once(databases, usual):
+    for _ in range(2):
+        with (
+            role(databases, "default_transaction_isolation", f"'{usual}'"),
+            databases.new() as place,
+            ThreadPoolExecutor(TOGETHER) as pool,
+        ):
             gate = threading.Barrier(TOGETHER)
 
             def opened(_, place=place, gate=gate):
