@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from ecm.agent.identity import TAGS, Known, complete, lacks
 from ecm.agent.keys import FolderSecrets, Secrets
 from ecm.agent.settings import Settings, SettingsError
 from ecm.agent.source import Fetched, FolderSource, Source, SourceError, Unchanged
+from ecm.model.contract import METRIC_NAMESPACE
 
 if TYPE_CHECKING:
-    from ecm.aws import NodeBucket, NodeSecrets
+    from ecm.aws import NodeBucket, NodeMetrics, NodeSecrets
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,31 @@ class ManagedSecrets:
             return self.secrets.read(name)
         except AwsError as error:
             raise SourceError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class CloudMeter:
+    """CloudWatch's metrics."""
+
+    metrics: NodeMetrics
+
+    def put(self, metric: str, values: Iterable[tuple[Mapping[str, str], float]]) -> None:
+        """Write one value for each set of dimensions."""
+        from ecm.aws import AwsError  # noqa: PLC0415 - see above
+
+        try:
+            self.metrics.put(METRIC_NAMESPACE, metric, values)
+        except AwsError as error:
+            raise SourceError(str(error)) from None
+
+
+def meter(settings: Settings) -> CloudMeter | None:
+    """Return where metrics go; None where configuration comes from a folder: then there is no CloudWatch."""
+    if settings.source.folder is not None:
+        return None
+    from ecm.aws import node_metrics  # noqa: PLC0415 - see above
+
+    return CloudMeter(node_metrics(settings.source.region))
 
 
 def known(settings: Settings) -> Known:

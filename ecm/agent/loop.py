@@ -14,13 +14,14 @@ from typing import Any, Final
 from ecm.agent import measure, routing
 from ecm.agent.apply import Machinery
 from ecm.agent.choosing import Choices
-from ecm.agent.cloud import connect
+from ecm.agent.cloud import connect, meter
 from ecm.agent.feed import Feed
 from ecm.agent.hasten import Haste
 from ecm.agent.identity import Known
 from ecm.agent.keys import SharedKeys
 from ecm.agent.node import Node
 from ecm.agent.overlay import Overlays
+from ecm.agent.probe import Prober, probes
 from ecm.agent.pull import Puller
 from ecm.agent.report import Reporter
 from ecm.agent.returns import ReturnRoutes
@@ -54,6 +55,8 @@ class Agent:
         self._overlays = Overlays(source, state, settings.signers)
         self._choices = Choices(self._machinery.firewall, self._overlays)
         self._reporter = Reporter(source, known.who, state)
+        cloud = meter(settings)
+        self._prober = Prober(cloud) if cloud is not None else None
         self._measured = measure.Measured.new()
         self._routes: ReturnRoutes | None = None
         self._turn = threading.Lock()
@@ -74,6 +77,7 @@ class Agent:
             self._clients_forever,
             self._haste_forever,
             self._report_forever,
+            *([self._probe_forever] if self._prober else []),
         ):
             threading.Thread(target=self._guarded(work), name=work.__name__, daemon=True).start()
         try:
@@ -121,8 +125,8 @@ class Agent:
             found["overlay"] = self._choices.status(_epoch())
         if routes is not None:
             found["clients"] = {"routes": len(routes.claims), "known": len(routes.heard)}
-        if self._reporter.problem:
-            found["problems"] = {**found["problems"], "report": [self._reporter.problem]}
+        told = {"report": self._reporter.problem, "probe": self._prober.problem if self._prober else ""}
+        found["problems"] = {**found["problems"], **{where: [text] for where, text in told.items() if text}}
         return found
 
     def _node_forever(self) -> None:
@@ -154,11 +158,13 @@ class Agent:
             return
         try:
             if look or self._choices.unseen:
-                ip = self._settings.tools.ip
-                self._choices.look(version.document, lambda n: routing.has_default(self._machinery.shell, ip, n))
+                self._choices.look(version.document, self._has_default)
             self._choices.follow(version.document, _epoch())
         except (ToolError, VersionError) as error:
             self._tell(f"choices: {error}")
+
+    def _has_default(self, table: int) -> bool:
+        return routing.has_default(self._machinery.shell, self._settings.tools.ip, table)
 
     def _overlays_forever(self) -> None:
         while not self._stopping.is_set():
@@ -178,6 +184,17 @@ class Agent:
     def _report_forever(self) -> None:
         while not self._stopping.is_set():
             self._reporter.turn(time.monotonic(), self._node, _epoch)
+            self._stopping.wait(1)
+
+    def _probe_forever(self) -> None:
+        prober = self._prober
+        while prober is not None and not self._stopping.is_set():
+            now, version = time.monotonic(), self._node.current
+            if version is not None and prober.is_due(now):
+                document = version.document
+                with self._turn:
+                    found = probes(document, self._node.health, self._has_default)
+                prober.write(now, document.node.stack, found)
             self._stopping.wait(1)
 
     def _haste_forever(self) -> None:

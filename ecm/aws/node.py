@@ -1,6 +1,6 @@
-"""What a node's agent needs of AWS: its bucket, the keys that its tier shares, and the instance metadata service.
+"""What a node's agent needs of AWS: its bucket, its tier's keys, metrics, and the instance metadata service.
 
-Three requests, signed with botocore's own signer and credentials: boto3's clients load the models of all operations of
+Four requests, signed with botocore's own signer and credentials: boto3's clients load the models of all operations of
 a service, which is as much memory as the rest of the agent's share of AWS together.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final, Protocol
+from urllib.parse import urlencode
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -122,6 +123,28 @@ class NodeSecrets:
         raise AwsError(f"cannot read the secret {name}: {said.get('__type') or answer.status_code}")
 
 
+class NodeMetrics:
+    """CloudWatch, as a node may use it."""
+
+    def __init__(self, sender: _Sender, url: str) -> None:
+        self._sender = sender
+        self._url = url
+
+    def put(self, namespace: str, metric: str, values: Iterable[tuple[Mapping[str, str], float]]) -> None:
+        """Write one value of a metric now, for each set of dimensions; AwsError where CloudWatch does not take it."""
+        form = {"Action": "PutMetricData", "Version": "2010-08-01", "Namespace": namespace}
+        for number, (dimensions, value) in enumerate(values, start=1):
+            place = f"MetricData.member.{number}"
+            form |= {f"{place}.MetricName": metric, f"{place}.Value": f"{value:g}"}
+            for index, (name, text) in enumerate(sorted(dimensions.items()), start=1):
+                form |= {f"{place}.Dimensions.member.{index}.{k}": v for k, v in (("Name", name), ("Value", text))}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        data = urlencode(form).encode()
+        answer = self._sender.send(AWSRequest("POST", f"{self._url}/", headers=headers, data=data))
+        if answer.status_code != 200:
+            raise AwsError(f"cannot write the metric {metric}: {_why(answer)}")
+
+
 def _why(answer: AWSResponse) -> str:
     found = _CODE.search(answer.content or b"") if answer.status_code >= 400 else None
     return found[1].decode() if found else f"status {answer.status_code}"
@@ -130,11 +153,22 @@ def _why(answer: AWSResponse) -> str:
 def node_clients(bucket: str, region: str | None) -> tuple[NodeBucket, NodeSecrets]:
     """Return the bucket and the secrets with the instance's own role; AWS_ENDPOINT_URL stands for another server."""
     session = Session()
-    place = region or os.environ.get("AWS_REGION") or "us-east-1"
-    other = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    place, other = _where(region)
     s3 = f"{other}/{bucket}" if other else f"https://{bucket}.s3.{place}.amazonaws.com"
     secrets = other or f"https://secretsmanager.{place}.amazonaws.com"
     return NodeBucket(Signed(session, "s3", place), s3), NodeSecrets(Signed(session, "secretsmanager", place), secrets)
+
+
+def node_metrics(region: str | None) -> NodeMetrics:
+    """Return CloudWatch with the instance's own role; AWS_ENDPOINT_URL stands for another server."""
+    place, other = _where(region)
+    return NodeMetrics(Signed(Session(), "monitoring", place), other or f"https://monitoring.{place}.amazonaws.com")
+
+
+def _where(region: str | None) -> tuple[str, str]:
+    """Return the region, and the server that stands for AWS's own where one is set."""
+    place = region or os.environ.get("AWS_REGION") or "us-east-1"
+    return place, os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
 
 
 def instance_tags(names: Iterable[str], address: str = METADATA, port: int = 80) -> dict[str, str]:

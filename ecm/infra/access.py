@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import pulumi
 
 from ecm.model.base import canonical_json
-from ecm.model.contract import MANIFEST_KEY
+from ecm.model.contract import MANIFEST_KEY, METRIC_NAMESPACE
 
-METRIC_NAMESPACE = "ECM"
-"""CloudWatch namespace of everything that agents measure."""
 SESSION_ACTIONS = (
     "ec2messages:AcknowledgeMessage",
     "ec2messages:DeleteMessage",

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import cloudwatch, ec2, route53
 
-from ecm.infra.access import METRIC_NAMESPACE
 from ecm.infra.naming import Labels
 from ecm.infra.network import RouteTarget
+from ecm.model.contract import METRIC_NAMESPACE, PROBE_METRIC
 from ecm.model.links import Topic, link
 from ecm.model.plan import ChainPlan, VpcRoute
 
-PROBE_METRIC = "EndToEndProbe"
-"""1 for each probe that came back through the whole chain, 0 for each that did not; dimensions `Stack` and `Chain`."""
 PROBE_PERIOD_S = 60
 """The shortest period of a standard-resolution metric."""
 PROBE_PERIODS = 3
@@ -68,7 +66,7 @@ class Chain(pulumi.ComponentResource):
         return RouteTarget(route.route_table, str(route.destination), target)
 
     def _alarm(self) -> cloudwatch.MetricAlarm:
-        """Half of the probes lost in each of three minutes, or no probe at all: then no node of the entry is alive."""
+        """Half of the entry's nodes without a way in each of three minutes, or none that says so: none is alive."""
         return cloudwatch.MetricAlarm(
             f"chain-{self._name}",
             namespace=METRIC_NAMESPACE,

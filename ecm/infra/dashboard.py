@@ -11,10 +11,10 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import cloudwatch
 
-from ecm.infra.access import METRIC_NAMESPACE
-from ecm.infra.chain import PROBE_METRIC, Chain
+from ecm.infra.chain import Chain
 from ecm.infra.entry import Entry
 from ecm.model.base import canonical_json
+from ecm.model.contract import METRIC_NAMESPACE, PROBE_METRIC
 
 PERIOD_S: Final = 60
 _COLUMNS: Final = 24

@@ -19,6 +19,11 @@ MANIFEST_KEY = "manifest.json"
 """Key of the signed list of every configuration object: nodes take nothing that it does not name."""
 SIGNERS_TAG = "ecm:signers"
 """Instance tag with the public keys whose signature the node's agent accepts, separated by spaces."""
+METRIC_NAMESPACE: Final = "ECM"
+"""CloudWatch namespace of everything that agents measure."""
+PROBE_METRIC: Final = "EndToEndProbe"
+"""1 from an ingress node that has a way through the whole chain, 0 from one that has none; dimensions `Stack` and
+`Chain`."""
 HEALTH_PORT = 8080
 """TCP port of the agent's HTTP health endpoint, `/healthz`."""
 HEALTH_PATH: Final = "/healthz"

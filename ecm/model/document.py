@@ -28,6 +28,8 @@ CLIENTS_TABLE = 900
 """The agent's table: a route to each client whose freshest handshake this node holds."""
 SIBLINGS_TABLE = 901
 """BIRD's table, which no rule reads: the clients that sibling nodes hold, by the time of their handshake."""
+FORWARD_TABLES = 1000
+"""And a chain's number: its table that leads towards its exit, on every node but those that end it."""
 AGENT_PROTOCOL = 201
 """The routing protocol number that marks the agent's routes."""
 CHOICES: Final = "choices"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ecm.model.document import ChainMark, Choosable
+from ecm.model.document import FORWARD_TABLES, ChainMark, Choosable
 from ecm.model.fleet import WayIn
 from ecm.model.plan import ApplicationRoute, ChainPlan, Desired
 from ecm.render.errors import RenderError
 from ecm.render.marks import flow_mark, word
-from ecm.render.routing import FORWARD_TABLES
 
 
 def choosable(desired: Desired, vpn: str) -> tuple[Choosable, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from ecm.model.document import CLIENTS_TABLE, SIBLINGS_TABLE, Rule
+from ecm.model.document import CLIENTS_TABLE, FORWARD_TABLES, SIBLINGS_TABLE, Rule
 from ecm.model.fields import Address, Checked, Interface, Network, Number, Place, Prefixes, Symbol
 from ecm.model.plan import NodeState
 from ecm.render import marks
@@ -19,7 +19,7 @@ from ecm.render.links import Link
 from ecm.render.topology import Hop, NodeView, Side
 from ecm.render.weights import zone_affine
 
-FORWARD_TABLES, REPLY_TABLES, PIN_TABLES = 1000, 1300, 10_000
+REPLY_TABLES, PIN_TABLES = 1300, 10_000
 ANCHORS = IPv4Network("198.18.0.0/15")
 """Addresses that stand for nodes within BIRD only (the range of RFC 2544, routed nowhere): no packet carries one."""
 DRAINING_METRIC = 20_000

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import boto3
 import pytest
 
 from ecm import signing
-from ecm.agent.cloud import BucketSource, ManagedSecrets
+from ecm.agent.cloud import BucketSource, ManagedSecrets, meter
 from ecm.agent.identity import TAGS
 from ecm.agent.pull import Puller
+from ecm.agent.settings import Settings
 from ecm.agent.source import Fetched, SourceError, Unchanged
 from ecm.agent.version import Identity
 from ecm.aws import AwsError, instance_tags, node_clients
+from ecm.model.contract import METRIC_NAMESPACE, PROBE_METRIC
 from ecm.model.manifest import Manifest, SignedObject
 from tests.unit.agent_nodes import KEY, SLOT, rendered
 from tools.standin.embedded import EmbeddedAws
@@ -54,6 +57,30 @@ def test_an_object_is_read_once_and_then_only_when_it_changed(aws: EmbeddedAws) 
         source.fetch("keys/a/g1.pub", 2)
 
 
+def test_a_metric_arrives_with_its_dimensions(aws: EmbeddedAws) -> None:
+    dimensions = [{"Stack": "dev", "Chain": chain} for chain in ("fast", "guarded & slow")]
+    found = meter(Settings.model_validate({"source": {"bucket": "ecm-dev-config", "region": "us-east-1"}}))
+    assert found is not None
+    found.put(PROBE_METRIC, [(dimensions[0], 1.0), (dimensions[1], 0.0)])
+    cloudwatch = boto3.client("cloudwatch", region_name="us-east-1")
+    now = datetime.now(UTC)  # noqa: TID251 - moto's clock
+    for asked, average in zip(dimensions, (1.0, 0.0), strict=True):
+        points = cloudwatch.get_metric_statistics(
+            Namespace=METRIC_NAMESPACE,
+            MetricName=PROBE_METRIC,
+            Dimensions=[{"Name": name, "Value": value} for name, value in asked.items()],
+            StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=5),
+            Period=60,
+            Statistics=["Average"],
+        )["Datapoints"]
+        assert [p["Average"] for p in points] == [average]
+
+
+def test_where_a_folder_is_the_source_there_is_no_cloudwatch(tmp_path: Path) -> None:
+    assert meter(Settings.model_validate({"source": {"folder": tmp_path}})) is None
+
+
 def test_a_secret_is_read_and_one_without_a_value_is_none(aws: EmbeddedAws) -> None:
     secrets = ManagedSecrets(node_clients("ecm-dev-config", "us-east-1")[1])
     assert secrets.read("ecm/dev/edge/edge") == "a key"
@@ -71,7 +98,7 @@ def test_a_bucket_that_is_away_is_an_error_in_words(aws: EmbeddedAws, monkeypatc
 PULL = """
 import sys
 from ecm.agent import loop, measure
-from ecm.agent.cloud import BucketSource, ManagedSecrets
+from ecm.agent.cloud import BucketSource, ManagedSecrets, meter
 from ecm.agent.pull import Puller
 from ecm.agent.version import Identity
 from ecm.aws import node_clients
