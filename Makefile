@@ -39,6 +39,7 @@ bench: setup ## every benchmark in full
 	@$(BIN)/python -m benchmarks.provisioning
 	@$(BIN)/python -m benchmarks.provisioning --sixty-days
 	@$(BIN)/python -m benchmarks.assignment
+	@$(BIN)/python -m benchmarks.routing_scale
 	@$(BIN)/python -m benchmarks.forecast_scale
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.service
@@ -54,6 +55,7 @@ bench-quick: setup ## the benchmarks as CI runs them
 	@$(BIN)/python -m benchmarks.pulumi_overhead --quick
 	@$(BIN)/python -m benchmarks.provisioning --quick
 	@$(BIN)/python -m benchmarks.assignment --quick
+	@$(BIN)/python -m benchmarks.routing_scale --quick
 	@$(BIN)/python -m benchmarks.forecast_scale --quick
 	@$(BIN)/python -m benchmarks.history --quick
 	@$(BIN)/python -m benchmarks.service --quick

@@ -20,7 +20,7 @@ DAYS = 15
 ROOT = Path(__file__).resolve().parent.parent
 QUOTAS = dict.fromkeys(("vcpus", "network_interfaces", "elastic_ips", "load_balancers"), 10**6)
 """Quotas that do not bind."""
-_POOL = IPv4Network("100.64.0.0/11")
+POOL = IPv4Network("100.64.0.0/11")
 
 
 def new_project(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def intent_of(chains: int) -> Intent:
     """Return the production policies with a generated fleet of `chains` chains (an even number) and raised limits."""
     base = intent.load(ROOT, "prod")
     vpns = chains // 2
-    pools = _POOL.subnets(new_prefix=22)
+    pools = POOL.subnets(new_prefix=22)
     ids = [f"v{n:04d}" for n in range(vpns)]
     fleet = Fleet(
         stack="bench",

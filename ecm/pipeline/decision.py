@@ -26,9 +26,6 @@ from ecm.model.sizing import Placement, TierSizing
 from ecm.pipeline.lead import look_ahead
 from ecm.pipeline.rendering import config_digests
 
-LEVELS = 32
-"""Loads at which a tier's least cost is computed where an assignment is too large to be searched exactly."""
-
 
 @dataclass(frozen=True)
 class World:
@@ -203,7 +200,7 @@ class _Study:
             profiles=self.profiles,
             limits=self.intent.limits,
             previous={a.application: a.chain for a in self.previous.applications} if self.previous else {},
-            traffic_usd_micro=self._traffic_prices(vpn),
+            traffic_usd_micro=self.traffic_prices(vpn),
             linear=self._linear(vpn),
         )
         return routing.assign(vpn, routes, self.costing)
@@ -211,24 +208,14 @@ class _Study:
     def _linear(self, vpn: str) -> routing.Linear:
         """Return what bounds the VPN's true costs from below and adds up over its applications."""
         applications = tuple(a for a in self.applications.values() if a.vpn == vpn)
+        tiers = sorted({t for c in self.intent.fleet.chains if c.vpn == vpn for t in c.tiers})
+        floors = sizing.least_loads(self.sizer, [self.contexts[t] for t in tiers], applications)
         return routing.Linear(
-            least_mbps=sizing.least_loads(self.sizer.source, applications),
-            levels=self._levels,
+            least_kbps=floors.kbps,
+            levels=lambda tier, most: self.costing.levels(tier, most, floors.small_kbps),
         )
 
-    def _levels(self, tier: str, most_mbps: int) -> routing.Levels:
-        """Return the least costs of a tier at LEVELS loads up to `most_mbps`, or up to the most that it can hold."""
-        tops = sorted({-(-most_mbps * k // LEVELS) for k in range(1, LEVELS + 1)})
-        found = []
-        for below, top in zip([0, *tops], tops, strict=False):
-            cost = self.sizer.least_cost(self.contexts[tier], below + 1)
-            if cost is None:
-                break
-            found.append((top, cost))
-        # Where a dearer level comes before a cheaper one, only the cheaper one is sure.
-        return tuple((top, min(cost for _, cost in found[k:])) for k, (top, _) in enumerate(found)) or ((0, 0),)
-
-    def _traffic_prices(self, vpn: str) -> dict[tuple[str, str], int]:
+    def traffic_prices(self, vpn: str) -> dict[tuple[str, str], int]:
         """Return what an application's expected traffic costs between the tiers of each chain, per hour."""
         catalog = self.intent.catalog
         prices = {}

@@ -11,7 +11,7 @@ from ecm.model.fleet import Application
 from ecm.model.policy import OnViolation
 from ecm.model.refusal import Infeasible, Rejected
 from ecm.routing.chain import candidates, failed_requirements
-from ecm.routing.large import TierCost
+from ecm.routing.large import TierCost, shifts
 from ecm.routing.search import EXACT_NODES, Option, Routes, Search, difference, search
 
 
@@ -102,8 +102,9 @@ def _dearer(tried: Search, chosen: dict[str, str]) -> list[tuple[str, Rejected]]
     load = tried.load(chosen)
     found: list[tuple[str, Rejected]] = []
     for application, options in tried.options:
+        shift = shifts(application, load, tried.tier_cost)
         for chain in (o.chain for o in options if o.chain != chosen[application]):
-            more = difference(tried, load, application, (chosen[application], chain))
+            more = difference(tried, application, (chosen[application], chain), shift)
             have = f"not to be had: {more.relaxation}" if isinstance(more, Infeasible) else f"{more / MICRO:+.4f}"
             need = Rejected(candidate=f"chain {chain}", requirement="cost in USD/h", have=have, need="the least")
             found.append((application, need))

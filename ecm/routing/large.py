@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -12,10 +13,13 @@ from ecm.routing.problem import Problem
 from ecm.routing.solve import Solution, solve
 
 Levels = tuple[tuple[int, int], ...]
-"""(load in Mbit/s, least cost in micro-USD per hour of a tier with more than the level before it), rising."""
+"""(load in kbit/s, least cost in micro-USD per hour of a tier with more than the level before it), rising."""
 
 TierCost = Callable[[str, frozenset[str]], int | Infeasible]
 """Micro-USD per hour (price plus churn) of a tier that carries a set of applications; never falls as the set grows."""
+
+Shift = Callable[[str], int | Infeasible]
+"""Micro-USD per hour that a tier costs more when an application comes to it or leaves it."""
 
 _NO_CLOCK = 1e9
 """Seconds that never pass."""
@@ -27,7 +31,7 @@ PASSES = 3
 class Linear:
     """What is known of true costs that adds up over applications."""
 
-    least_mbps: dict[str, int]
+    least_kbps: dict[str, int]
     """By application: the planned load of a set is never below the sum of these."""
     levels: Callable[[str, int], Levels]
     """(tier, most load that it may have) -> its levels."""
@@ -42,19 +46,25 @@ class Choice:
     tiers: tuple[str, ...]
 
 
-def linearised(options: list[tuple[str, list[Choice]]], linear: Linear) -> Solution:
+def linearised(options: list[tuple[str, list[Choice]]], linear: Linear, tier_cost: TierCost) -> Solution:
     """Return the solution of the linearised problem; its bound holds for the true costs.
 
     True costs are at least those of the levels that the sum of the least loads needs, so what bounds the cheapest
-    assignment of the linearised problem bounds the cheapest of the true one.
+    assignment of the linearised problem bounds the cheapest of the true one. A tier that is on every chain has its true
+    cost.
     """
     tiers = sorted({t for _, choices in options for c in choices for t in c.tiers})
     number = {tier: n for n, tier in enumerate(tiers)}
     most = dict.fromkeys(tiers, 0)
     for application, choices in options:
         for tier in {t for c in choices for t in c.tiers}:
-            most[tier] += linear.least_mbps[application]
-    levels = [linear.levels(tier, most[tier]) for tier in tiers]
+            most[tier] += linear.least_kbps[application]
+    always = set.intersection(*(set(c.tiers) for _, choices in options for c in choices)) if options else set()
+    everyone = frozenset(application for application, _ in options)
+    levels = [
+        _fixed(most[tier], tier_cost(tier, everyone)) if tier in always else linear.levels(tier, most[tier])
+        for tier in tiers
+    ]
     flat = [(application, c) for application, choices in options for c in choices]
     used = [(n, number[t]) for n, (_, c) in enumerate(flat) for t in c.tiers]
     problem = Problem(
@@ -62,12 +72,18 @@ def linearised(options: list[tuple[str, list[Choice]]], linear: Linear) -> Solut
         cost=np.array([c.own_usd_micro for _, c in flat], dtype=np.int64),
         use_start=_starts([len(c.tiers) for _, c in flat]),
         use_resource=np.array([tier for _, tier in used], dtype=np.int64),
-        use_amount=np.array([linear.least_mbps[flat[n][0]] for n, _ in used], dtype=np.int64),
+        use_amount=np.array([linear.least_kbps[flat[n][0]] for n, _ in used], dtype=np.int64),
         level_start=_starts([len(some) for some in levels]),
         level_capacity=np.array([capacity for some in levels for capacity, _ in some], dtype=np.int64),
         level_price=np.array([price for some in levels for _, price in some], dtype=np.int64),
     )
-    return solve(problem, clock=lambda: 0.0, seconds=_NO_CLOCK)  # a plan is the same on every machine
+    # No clock: a plan is the same on every machine. What is linear is not exact, so it is not searched to the end.
+    return solve(problem, clock=lambda: 0.0, seconds=_NO_CLOCK, thorough=False)
+
+
+def _fixed(load: int, cost: int | Infeasible) -> Levels:
+    """Return the one level of a tier that carries all; one that holds nothing where it cannot be had."""
+    return ((0, 0),) if isinstance(cost, Infeasible) else ((load, cost),)
 
 
 def descend(options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cost: TierCost) -> list[int]:
@@ -80,7 +96,8 @@ def descend(options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cos
     for _ in range(PASSES):
         moved = False
         for at, (application, choices) in enumerate(options):
-            gains = [_gain(application, choices[now[at]], choice, load, tier_cost) for choice in choices]
+            shift = shifts(application, load, tier_cost)
+            gains = [_gain(choices[now[at]], choice, shift) for choice in choices]
             best = max(range(len(choices)), key=lambda n: (gains[n], n == now[at]))
             if gains[best] > 0:
                 _move(application, choices[now[at]], choices[best], load)
@@ -90,30 +107,36 @@ def descend(options: list[tuple[str, list[Choice]]], chosen: list[int], tier_cos
     return now
 
 
-def _gain(
-    application: str,
-    source: Choice,
-    target: Choice,
-    load: dict[str, frozenset[str]],
-    tier_cost: TierCost,
-) -> int:
-    """Return what moving `application` from one chain to another saves; below 0 where it cannot be."""
-    more = moving(application, (source.tiers, target.tiers), load, tier_cost)
+def _gain(source: Choice, target: Choice, shift: Shift) -> int:
+    """Return what moving an application from one chain to another saves; below 0 where it cannot be."""
+    more = moving((source.tiers, target.tiers), shift)
     return -1 if isinstance(more, Infeasible) else source.own_usd_micro - target.own_usd_micro - more
 
 
-def moving(
-    application: str, chains: tuple[tuple[str, ...], tuple[str, ...]], load: dict[str, frozenset[str]], cost: TierCost
-) -> int | Infeasible:
-    """Return what tiers cost more when `application` moves from those of the first chain to those of the second."""
+def shifts(application: str, load: dict[str, frozenset[str]], cost: TierCost) -> Shift:
+    """Return what a tier costs more, of every tier once, when `application` comes to it, or leaves it if it is there.
+
+    A tier that cannot be had as it is costs nothing.
+    """
+
+    @cache
+    def shift(tier: str) -> int | Infeasible:
+        before = load.get(tier, frozenset())
+        was, now = (cost(tier, some) if some else 0 for some in (before, before ^ {application}))
+        return now if isinstance(now, Infeasible) else now - (was if isinstance(was, int) else 0)
+
+    return shift
+
+
+def moving(chains: tuple[tuple[str, ...], tuple[str, ...]], shift: Shift) -> int | Infeasible:
+    """Return what tiers cost more when an application moves from those of the first chain to those of the second."""
     source, target = chains
     more = 0
     for tier in (*(t for t in source if t not in target), *(t for t in target if t not in source)):
-        before = load.get(tier, frozenset())
-        was, now = (cost(tier, some) if some else 0 for some in (before, before ^ {application}))
-        if isinstance(now, Infeasible):
-            return now
-        more += now - (was if isinstance(was, int) else 0)
+        change = shift(tier)
+        if isinstance(change, Infeasible):
+            return change
+        more += change
     return more
 
 

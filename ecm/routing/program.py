@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -23,6 +23,13 @@ class Relaxed:
     """What one more unit of a resource's capacity is worth, at most 0."""
     reduced: Floats
     """Per option: by how much the bound rises, at least, if it is taken."""
+    share: Floats
+    """Per option: how much of it is taken."""
+
+    def rounded(self, problem: Problem) -> Ints:
+        """Return the option of each job that most is taken of."""
+        order = np.lexsort((self.share, problem.job))
+        return order[problem.option_start[1:] - 1]
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,33 @@ def relax(problem: Problem) -> Relaxed | None:
         bound=solver.getInfo().objective_function_value,
         job_dual=rows[: problem.jobs],
         resource_dual=np.minimum(rows[problem.jobs : problem.jobs + problem.resources], 0.0),
+        share=np.asarray(solution.col_value)[: len(problem.cost)],
         reduced=np.maximum(np.asarray(solution.col_dual)[: len(problem.cost)], 0.0),
     )
+
+
+def relax_jobs(problem: Problem, *, nodes: int, gap: float) -> Relaxed | None:
+    """As `relax`, but resources have whole levels, and what jobs share has at least as much of a level as each takes.
+
+    Its bound is higher, and takes longer. `nodes` of branch and cut at most, fewer where the relative `gap` is met.
+    Prices are those of the plain relaxation.
+    """
+    plain = relax(problem)
+    if plain is None or not len(_priced(problem)):
+        return plain
+    solver = _solver(1e9)
+    for name, value in (("mip_max_nodes", nodes), ("mip_rel_gap", gap)):
+        solver.setOptionValue(name, value)
+    program = _linked(problem)
+    options, levels = len(problem.cost), program.num_col_ - len(problem.cost)
+    program.integrality_ = [highspy.HighsVarType.kContinuous] * options + [highspy.HighsVarType.kInteger] * levels
+    solver.passModel(program)
+    solver.run()
+    info = solver.getInfo()
+    share = plain.share
+    if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
+        share = np.asarray(solver.getSolution().col_value)[:options]
+    return replace(plain, bound=max(plain.bound, info.mip_dual_bound), share=share)
 
 
 def search_exactly(problem: Problem, start: Ints | None, *, nodes: int, seconds: float) -> Found:
@@ -128,6 +160,35 @@ def _program(problem: Problem) -> highspy.HighsLp:
     program.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     program.a_matrix_.start_ = np.searchsorted(column[order], np.arange(columns + 1))
     program.a_matrix_.index_, program.a_matrix_.value_ = row[order], value[order]
+    return program
+
+
+def _linked(problem: Problem) -> highspy.HighsLp:
+    """Return the program with a row for each job and priced resource: what is taken there, levels permitting."""
+    program, options = _program(problem), len(problem.cost)
+    levels = _priced(problem)
+    owner = np.repeat(np.arange(problem.resources), np.diff(problem.level_start))[levels]
+    uses = np.repeat(np.arange(options), np.diff(problem.use_start))
+    used = np.isin(problem.use_resource, owner)
+    pairs, row = np.unique(
+        problem.job[uses[used]] * problem.resources + problem.use_resource[used], return_inverse=True
+    )
+    by_resource = [np.flatnonzero(owner == r) for r in range(problem.resources)]
+    of_row = [by_resource[r] for r in (pairs % problem.resources).tolist()]
+    level_row = np.repeat(np.arange(len(pairs)), [len(some) for some in of_row])
+    columns = np.concatenate([uses[used], options + np.concatenate(of_row)])
+    rows = program.num_row_ + np.concatenate([row, level_row])
+    values = np.concatenate([np.ones(int(used.sum())), -np.ones(len(level_row))])
+    matrix = program.a_matrix_
+    columns = np.concatenate([np.repeat(np.arange(program.num_col_), np.diff(matrix.start_)), columns])
+    rows, values = np.concatenate([matrix.index_, rows]), np.concatenate([matrix.value_, values])
+    order = np.lexsort((rows, columns))
+    program.num_row_ += len(pairs)
+    program.row_lower_ = np.concatenate([program.row_lower_, np.full(len(pairs), -np.inf)])
+    program.row_upper_ = np.concatenate([program.row_upper_, np.zeros(len(pairs))])
+    matrix.start_ = np.searchsorted(columns[order], np.arange(program.num_col_ + 1))
+    matrix.index_, matrix.value_ = rows[order], values[order]
+    program.a_matrix_ = matrix
     return program
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from math import prod
 
 from ecm.model.base import Frozen, Name
 from ecm.model.fleet import Chain, Fleet
 from ecm.model.policy import Limits, QosProfile
 from ecm.model.refusal import Infeasible, Rejected
 from ecm.routing.chain import ChainFacts
-from ecm.routing.large import Choice, Linear, TierCost, descend, linearised, load_of, moving
+from ecm.routing.large import Choice, Linear, Shift, TierCost, descend, linearised, load_of, moving
 from ecm.routing.solve import Solution
 
 EXACT_NODES = 20_000
@@ -76,7 +77,7 @@ class Search:
     @cached_property
     def relaxed(self) -> Solution | None:
         """The answer to the linearised problem; None where nothing linear is known."""
-        return None if self.routes.linear is None else linearised(self.choices, self.routes.linear)
+        return None if self.routes.linear is None else linearised(self.choices, self.routes.linear, self.tier_cost)
 
     def load(self, chains: dict[str, str]) -> dict[str, frozenset[str]]:
         """Return the applications on every tier under `chains`, a chain for each application."""
@@ -93,8 +94,12 @@ class _Frame:
 
 
 def search(tried: Search) -> None:
-    """Find the cheapest assignment, within EXACT_NODES proven to be it; beyond, see `large`."""
-    tried.exhausted = _explore(tried, tried.options, EXACT_NODES)
+    """Find the cheapest assignment, proven to be it up to EXACT_NODES ways; beyond, see `large`."""
+    ways = prod(len(allowed) for _, allowed in tried.options)
+    if ways <= EXACT_NODES or tried.routes.linear is None:
+        tried.exhausted = _explore(tried, tried.options, EXACT_NODES)
+    else:
+        tried.open_bound = 0
     if not tried.exhausted and tried.open_bound < tried.best_cost:
         _beyond(tried)
 
@@ -138,16 +143,24 @@ def _beyond(tried: Search) -> None:
         return
     bound = max(tried.open_bound, found.bound)
     tried.exhausted = found.infeasible
+    _improve_best(tried)
     if found.chosen is not None:
+        _improve(tried, [0] * len(tried.options))  # as it stands: the linear answer need not be the better start
         firsts = [0, *accumulate(len(allowed) for _, allowed in tried.options)]
         start = [int(o) - first for o, first in zip(found.chosen, firsts[:-1], strict=True)]
+        _improve(tried, start)
         if tried.best is None:  # what is linear may not hold for the true costs: search near it
             _explore(tried, _with_first(tried.options, start), DOUBT_NODES)
-        _improve(tried, start)
-    if tried.best is not None:
-        taken = [allowed.index(option) for (_, allowed), option in zip(tried.options, tried.best, strict=True)]
-        _improve(tried, taken)
+            _improve_best(tried)
+    elif tried.best is None:
+        _explore(tried, tried.options, DOUBT_NODES)
+        _improve_best(tried)
     tried.open_bound = bound
+
+
+def _improve_best(tried: Search) -> None:
+    if tried.best is not None:
+        _improve(tried, [allowed.index(o) for (_, allowed), o in zip(tried.options, tried.best, strict=True)])
 
 
 def _with_first(options: list[tuple[str, list[Option]]], first: list[int]) -> list[tuple[str, list[Option]]]:
@@ -183,12 +196,10 @@ def _step(
     return added, load
 
 
-def difference(
-    tried: Search, load: dict[str, frozenset[str]], application: str, chains: tuple[str, str]
-) -> int | Infeasible:
+def difference(tried: Search, application: str, chains: tuple[str, str], shift: Shift) -> int | Infeasible:
     """Return what moving an application from the first to the second chain costs more."""
     source, target = chains
-    more = moving(application, (tried.chains[source].tiers, tried.chains[target].tiers), load, tried.tier_cost)
+    more = moving((tried.chains[source].tiers, tried.chains[target].tiers), shift)
     if isinstance(more, Infeasible):
         return more
     return more + own_cost(tried, application, target) - own_cost(tried, application, source)

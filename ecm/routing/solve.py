@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecm.routing.ejection import DEPTH
+from ecm.routing.ejection import DEPTH, moves_of, oscillate, state_of
 from ecm.routing.knapsack import knapsack_bound
 from ecm.routing.population import BATCH, Population
 from ecm.routing.problem import Flags, Ints, Problem
-from ecm.routing.program import Found, Relaxed, relax, search_exactly
+from ecm.routing.program import Found, Relaxed, relax, relax_jobs, search_exactly
 
 EXACT_OPTIONS = 300
 """Up to this many options the optimum is proven by branch and cut alone."""
@@ -34,6 +34,10 @@ _FIRST_NODES = 60
 """Nodes of branch and cut before anything else: many instances need no more."""
 _FIRST_SHARE, _MERGE_SHARE = 0.3, 0.3
 """Shares of the time left that the clock leaves to these on a slow machine."""
+_QUICK_NODES, _QUICK_GAP, _QUICK_MOVES = 20, 0.003, 1_000_000
+"""Nodes of branch and cut, the relative gap that ends it, and evaluated moves, where not all is tried."""
+_LINKED_OPTIONS = 4_000
+"""Options up to which whole levels are asked for then."""
 _PROOF_NODES = 300
 _PROOF_OPTIONS = 4_000
 """Options up to which branch and cut over all of them, or over what fixing leaves, is tried."""
@@ -60,15 +64,21 @@ class Solution:
 
 
 def solve(
-    problem: Problem, *, clock: Callable[[], float], seconds: float = SECONDS, exact_options: int = EXACT_OPTIONS
+    problem: Problem,
+    *,
+    clock: Callable[[], float],
+    seconds: float = SECONDS,
+    exact_options: int = EXACT_OPTIONS,
+    thorough: bool = True,
 ) -> Solution:
     """Return the cheapest assignment that the limits allow to find, with a bound.
 
     Up to `exact_options` options, branch and cut proves the optimum. Beyond: the linear relaxation, and the knapsack
     relaxation where each option uses one resource, bound from below; a population of solutions is improved by ejection
     chains and merged by branch and cut over the options that its members take; what reduced costs rule out is then
-    fixed and the rest searched exactly once more. Same problem, same answer, unless `clock` (in seconds) says that
-    `seconds` have passed, which the solution tells.
+    fixed and the rest searched exactly once more. Not `thorough`: a few nodes of branch and cut, beyond `exact_options`
+    the rounded relaxation and one run of the local search, which takes parts of a second for thousands of jobs. Same
+    problem, same answer, unless `clock` (in seconds) says that `seconds` have passed, which the solution tells.
     """
     if (np.diff(problem.option_start) == 0).any():
         return Solution(None, None, 0, infeasible=True)
@@ -76,12 +86,23 @@ def solve(
         return Solution(np.zeros(0, dtype=np.int64), 0, 0)
     end = clock() + seconds
     if len(problem.cost) <= exact_options:
-        found = search_exactly(problem, None, nodes=10**7, seconds=seconds)
+        found = search_exactly(problem, None, nodes=10**7 if thorough else _QUICK_NODES, seconds=seconds)
         return _solution(problem, found.chosen, found.bound, found)
-    relaxed = relax(problem)
+    linked = not thorough and len(problem.cost) <= _LINKED_OPTIONS
+    relaxed = relax_jobs(problem, nodes=_QUICK_NODES, gap=_QUICK_GAP) if linked else relax(problem)
     if relaxed is None:
         return Solution(None, None, 0, infeasible=True)
+    if not thorough:
+        return _quick(problem, relaxed)
     return _Large(problem, relaxed, lambda: end - clock()).solve()
+
+
+def _quick(problem: Problem, relaxed: Relaxed) -> Solution:
+    """Return what one run of the local search makes of the rounded relaxation."""
+    penalty = np.maximum(-relaxed.resource_dual, 1.0)
+    moves, order = moves_of(problem), np.random.default_rng(problem.jobs).permutation(problem.jobs)
+    cost, chosen = oscillate(moves, state_of(moves, relaxed.rounded(problem), penalty), order, _QUICK_MOVES)
+    return _solution(problem, chosen if np.isfinite(cost) else None, relaxed.bound, None)
 
 
 @dataclass

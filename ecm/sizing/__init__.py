@@ -2,7 +2,8 @@
 
 from ecm.sizing.capacity import NodeCapacity, node_capacity
 from ecm.sizing.costing import Costing
-from ecm.sizing.load import Demand, LoadSource, least_loads, planning_quantile, tier_load, without_unexplained_fall
+from ecm.sizing.floors import Floors, least_loads
+from ecm.sizing.load import Demand, LoadSource, planning_quantile, tier_load, without_unexplained_fall
 from ecm.sizing.mix import Candidate, TierNeed, cheapest_mix
 from ecm.sizing.risk import risk
 from ecm.sizing.survival import survivable
@@ -12,6 +13,7 @@ __all__ = [
     "Candidate",
     "Costing",
     "Demand",
+    "Floors",
     "LoadSource",
     "NodeCapacity",
     "Sizer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from ecm.model.fleet import Application
@@ -17,6 +17,10 @@ Step = tuple[int | None, bool]
 
 _NEAR = 64
 """Applications more or less up to which a set's sums come from those of the set before."""
+
+
+LEVEL_MBPS = 128
+"""Grid of the loads at which a tier's cost is looked at where an assignment is too large to be searched exactly."""
 
 
 @dataclass
@@ -51,8 +55,8 @@ class _Base:
     """A set of applications on a tier, and what the sets cost that differ from it by one."""
 
     carried: Carried
-    cost: int | None
-    beside: dict[str, int | None] = field(default_factory=dict)
+    cost: int | Infeasible
+    beside: dict[str, int | Infeasible] = field(default_factory=dict)
 
 
 class Costing:
@@ -72,14 +76,6 @@ class Costing:
 
     def __call__(self, tier: str, applications: frozenset[str]) -> int | Infeasible:
         """Return micro-USD per hour, price and churn, of `tier` with `applications`, or why it cannot be sized."""
-        found = self._cost(tier, applications)
-        if found is not None:
-            return found
-        ordered = tuple(self._applications[a] for a in sorted(applications))
-        sized = self._sizer.size(self._contexts[tier], ordered)
-        return sized if isinstance(sized, Infeasible) else sized.usd_micro_per_hour + sized.churn_usd_micro
-
-    def _cost(self, tier: str, applications: frozenset[str]) -> int | None:
         base = self._bases.get(tier)
         differ = applications if base is None else applications ^ base.carried.applications
         if base is not None and not differ:
@@ -98,23 +94,47 @@ class Costing:
         self._bases[tier] = _Base(carried, self._of(tier, carried))
         return self._bases[tier].cost
 
-    def _of(self, tier: str, carried: Carried) -> int | None:
-        """Return what `carried` costs."""
-        kind = self._kind(tier, carried.largest_flow_mbps)
+    def levels(self, tier: str, most_kbps: int, small_kbps: int) -> tuple[tuple[int, int], ...]:
+        """Return (load in kbit/s, least cost of more than the level before) of `tier` up to a load, or what it holds.
+
+        Loads that are multiples of LEVEL_MBPS; up to `small_kbps` nothing but the least cost of any load is sure.
+        """
+        context, kind = self._contexts[tier], self._kind(tier, 0)
         if kind is None:
-            return None
-        context, limits = self._contexts[tier], self._sizer.limits
+            return ((0, 0),)
+
+        def cost(step: int) -> int | None:
+            below = step * LEVEL_MBPS
+            return self._step(kind.steps, context, below + 1 if below * 1000 >= small_kbps else 1, 0)
+
+        last = max(-(-most_kbps // (1000 * LEVEL_MBPS)) - 1, 0)
+        found = [
+            ((step + 1) * LEVEL_MBPS * 1000, price) for step, price in _changes(cost, 0, last) if price is not None
+        ]
+        # Where a dearer level comes before a cheaper one, only the cheaper one is sure.
+        return tuple((top, min(price for _, price in found[n:])) for n, (top, _) in enumerate(found)) or ((0, 0),)
+
+    def _of(self, tier: str, carried: Carried) -> int | Infeasible:
+        """Return what `carried` costs."""
+        context, limits, flow = self._contexts[tier], self._sizer.limits, carried.largest_flow_mbps
+        kind = self._kind(tier, flow)
+        if kind is None:
+            return self._sizer.refused(context, 0, largest_flow_mbps=flow)
         under = sum(p.violated_minute_usd * n for p, n in carried.profiles)
         stated = [p.planning_quantile_permille for p, _ in carried.profiles if p.planning_quantile_permille]
         mbps = carried.planned_mbps(quantile_of(under, stated, kind.cheapest, context.chain_tiers, limits))
         if carried.fallen:
             mbps = max(mbps, kind.held)
-        at, cost = kind.steps.known(mbps)
-        if cost is None:
-            cost = self._sizer.step(context, mbps, largest_flow_mbps=carried.largest_flow_mbps)
-            kind.steps.loads.insert(at, mbps)
-            kind.steps.costs.insert(at, cost)
-        return cost[0]
+        cost = self._step(kind.steps, context, mbps, flow)
+        return self._sizer.refused(context, mbps, largest_flow_mbps=flow) if cost is None else cost
+
+    def _step(self, steps: _Steps, context: TierContext, mbps: int, flow: int) -> int | None:
+        at, step = steps.known(mbps)
+        if step is None:
+            step = self._sizer.step(context, mbps, largest_flow_mbps=flow)
+            steps.loads.insert(at, mbps)
+            steps.costs.insert(at, step)
+        return step[0]
 
     def _kind(self, tier: str, flow: int) -> _Kind | None:
         """Return what of the cost of `tier` does not depend on the load; None where no shape fits."""
@@ -129,3 +149,12 @@ class Costing:
                     held=sizer.usable(context, context.running, zone_loss=survives_zones(context)),
                 )
         return self._kinds[tier, flow]
+
+
+def _changes(cost: Callable[[int], int | None], first: int, last: int) -> list[tuple[int, int | None]]:
+    """Return (last step of it, cost) of every cost from the first to the last step, where it does not fall between."""
+    if cost(first) == cost(last):
+        return [(last, cost(last))]
+    middle = (first + last) // 2
+    low, high = _changes(cost, first, middle), _changes(cost, middle + 1, last)
+    return [*(low[:-1] if low[-1][1] == high[0][1] else low), *high]

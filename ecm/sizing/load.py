@@ -75,20 +75,6 @@ def tier_load(source: LoadSource, applications: tuple[Application, ...], quantil
     return Demand(source, applications).at(quantile_permille)
 
 
-def least_loads(source: LoadSource, applications: tuple[Application, ...]) -> dict[str, int]:
-    """Return Mbit/s per application that add up: no planned load of some of them is below the sum of theirs.
-
-    Planned loads keep two such floors, the recent peaks and the promised bandwidths; it is the higher one of all
-    `applications` together.
-    """
-    counted = [a for a in applications if source.profiles[a.id].on_violation is not OnViolation.BEST_EFFORT]
-    rows = {a.id: source.forecast.applications[source.forecast.row(a.id)] for a in counted}
-    peaks = {a: row.recent_peak_mbps for a, row in rows.items()}
-    promised = {a: source.profiles[a].bandwidth_mbps for a in rows}
-    higher = max(peaks, promised, key=lambda floor: sum(floor.values()))
-    return {a.id: higher.get(a.id, 0) for a in applications}
-
-
 class Demand:
     """What some applications together may ask of a tier: the load at any planning quantile.
 
@@ -175,9 +161,14 @@ def _window_maxima(forecast: Forecast, rows: list[int]) -> list[npt.NDArray[np.f
     return [np.sort(np.ceil(np.round(window.sum(axis=0).max(axis=1), 3))) for window in windows]
 
 
+def rank_of(permille: int, count: int) -> int:
+    """Return which of `count` rising values is the split-conformal quantile; `count` + 1: one beyond the last."""
+    return math.ceil(permille * (count + 1) / 1000)
+
+
 def window_quantile(ordered: npt.NDArray[np.float64], permille: int, tail_factor_permille: int) -> int:
     """Return the split-conformal quantile: rank ceil(q (S + 1)) of S values, beyond the last one by the tail factor."""
-    rank = math.ceil(permille * (len(ordered) + 1) / 1000)
+    rank = rank_of(permille, len(ordered))
     if rank > len(ordered):
         return -(-int(ordered[-1]) * tail_factor_permille // 1000)
     return int(ordered[max(rank, 1) - 1])

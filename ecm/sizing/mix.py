@@ -67,9 +67,18 @@ class _Search:
     """Lowest price of capacity among all candidates."""
     largest_mbps: int
     """Capacity of the largest candidate."""
+    required_mbps: int
+    """Capacity that must be left after a loss."""
+    spread_mbps: int
+    """Least capacity of all zones together of which any may be lost; that which is required where none may."""
     bound: int
     best: tuple[_Kit, ...] | None = None
     chosen: list[_Kit] = field(default_factory=list)
+
+    @property
+    def any_zone_may_go(self) -> bool:
+        """Whether the largest zone has to be there once more."""
+        return self.need.survive_zone_loss and len(self.kits) > 1
 
 
 @lru_cache(maxsize=65_536)
@@ -93,9 +102,11 @@ def cheapest_mix(need: TierNeed) -> tuple[Placement, ...] | None:
         cheapest_left,
         usd_micro_per_mbps=min(c.usd_micro_per_hour / c.capacity_mbps for c in need.candidates),
         largest_mbps=max(c.capacity_mbps for c in need.candidates),
+        required_mbps=_required(need),
+        spread_mbps=_least_total(need, 0),
         bound=_uniform_price(need, kits),
     )
-    _descend(search, price=0, nodes=0)
+    _descend(search, _Sums())
     if search.best is None:
         return None
     return tuple(
@@ -187,34 +198,45 @@ def _capacities(need: TierNeed, zone: str, kit: _Kit) -> tuple[int, ...]:
     return tuple(c.capacity_mbps for c, count in pairs for _ in range(count))
 
 
-def _descend(search: _Search, *, price: int, nodes: int) -> None:
+@dataclass(frozen=True)
+class _Sums:
+    """Of the kits that are chosen for the first zones."""
+
+    price: int = 0
+    nodes: int = 0
+    capacity: int = 0
+    largest: int = 0
+    """Capacity of the largest of them."""
+
+
+def _descend(search: _Search, sums: _Sums) -> None:
     """Choose the kit of the next zone, cheapest first, while the bounds leave room for something better."""
     depth = len(search.chosen)
     if depth == len(search.kits):
         if _accept(search.need, search.chosen):
-            search.best, search.bound = tuple(search.chosen), price - 1
+            search.best, search.bound = tuple(search.chosen), sums.price - 1
         return
+    left, again = search.cheapest_left[depth + 1], search.any_zone_may_go
+    most_nodes, last = search.need.max_nodes - sums.nodes, depth + 1 == len(search.kits)
     for kit in search.kits[depth]:
-        if price + kit.price + search.cheapest_left[depth + 1] > search.bound:
+        price = sums.price + kit.price
+        if price + left > search.bound:
             break
-        if _hopeless(search, kit, price=price, nodes=nodes):
+        # No choice for the remaining zones can end in a better solution where these hold: this loop is the hot one.
+        if kit.nodes > most_nodes:
+            continue
+        largest = max(sums.largest, kit.capacity)
+        wanted = max(search.required_mbps + largest, search.spread_mbps) if again else search.required_mbps
+        missing = wanted - sums.capacity - kit.capacity
+        if missing > 0 and (
+            last
+            or kit.nodes - (-missing // search.largest_mbps) > most_nodes
+            or price + int(missing * search.usd_micro_per_mbps) > search.bound
+        ):
             continue
         search.chosen.append(kit)
-        _descend(search, price=price + kit.price, nodes=nodes + kit.nodes)
+        _descend(search, _Sums(price, sums.nodes + kit.nodes, sums.capacity + kit.capacity, largest))
         search.chosen.pop()
-
-
-def _hopeless(search: _Search, kit: _Kit, *, price: int, nodes: int) -> bool:
-    """Return whether no choice for the remaining zones can end in a better solution."""
-    chosen = [*search.chosen, kit]
-    missing = _least_total(search.need, max(k.capacity for k in chosen)) - sum(k.capacity for k in chosen)
-    if missing <= 0:
-        return nodes + kit.nodes > search.need.max_nodes
-    if len(chosen) == len(search.kits):
-        return True
-    least_nodes = -(-missing // search.largest_mbps)
-    least_price = int(missing * search.usd_micro_per_mbps)
-    return nodes + kit.nodes + least_nodes > search.need.max_nodes or price + kit.price + least_price > search.bound
 
 
 def _least_total(need: TierNeed, largest_zone: int) -> int:

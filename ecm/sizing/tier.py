@@ -129,6 +129,14 @@ class Sizer:
         price = sum(p.count * self.price(context, p.shape) for p in placements)
         return price + self._removed(context, placements) * self.limits.churn_usd_per_node, need.survive_zone_loss
 
+    def refused(self, context: TierContext, planned_mbps: int, *, largest_flow_mbps: int) -> Infeasible:
+        """Return why no nodes hold a load, which is known."""
+        candidates = self.candidates(context, largest_flow_mbps=largest_flow_mbps)
+        if not candidates:
+            return _no_shape(context, largest_flow_mbps)
+        need, _ = self._placed(context, candidates, planned_mbps)
+        return _too_much(context, need)
+
     def alike(self, context: TierContext, largest_flow_mbps: int) -> Hashable:
         """Return what `step` depends on besides the load: tiers of which it is the same cost the same."""
         candidates = self.candidates(context, largest_flow_mbps=largest_flow_mbps)

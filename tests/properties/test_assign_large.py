@@ -47,7 +47,7 @@ def test_many_applications_are_assigned_near_the_bound() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "EXACT_NODES", 0)
         found = study.assign("v")
-        patch.setattr(MODULE, "_beyond", lambda _search: None)
+        patch.setattr(_Study, "_linear", lambda _study, _vpn: None)
         first = study.assign("v")
     assert isinstance(found, routing.Assignment)
     assert isinstance(first, routing.Assignment)

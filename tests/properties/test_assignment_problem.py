@@ -11,7 +11,7 @@ import pytest
 from ecm.routing import Problem, Solution, solve
 from ecm.routing.knapsack import knapsack_bound
 from ecm.routing.population import Population
-from ecm.routing.program import relax
+from ecm.routing.program import relax, relax_jobs
 
 CASES = 200
 
@@ -64,6 +64,17 @@ def test_no_assignment_costs_less_than_the_bound_of_the_relaxation() -> None:
         if best is not None:
             assert relaxed is not None
             assert relaxed.bound <= best + 1e-6, seed
+
+
+def test_no_assignment_costs_less_than_the_bound_with_whole_levels() -> None:
+    for seed in range(CASES):
+        problem = a_case(seed)
+        best, plain = cheapest(problem), relax(problem)
+        linked = relax_jobs(problem, nodes=20, gap=0.0)
+        if best is not None:
+            assert plain is not None
+            assert linked is not None
+            assert plain.bound <= linked.bound <= best + 1e-6, seed
 
 
 def test_beyond_the_stated_size_cost_and_bound_enclose_the_optimum() -> None:

@@ -167,7 +167,7 @@ def crowd(count: int, chains: int = 2, *, tiers_each: int = 2) -> tuple[routing.
 
 def test_more_applications_than_the_stack_is_deep_are_assigned() -> None:
     made, names = crowd(1200)
-    linear = routing.Linear(least_mbps=dict.fromkeys(names, 1), levels=lambda _tier, most: ((most, 0),))
+    linear = routing.Linear(least_kbps=dict.fromkeys(names, 1), levels=lambda _tier, most: ((most, 0),))
 
     def cost(tier: str, apps: frozenset[str]) -> int:
         return len(apps) * (3 if tier.startswith("c0") else 2)
@@ -177,7 +177,7 @@ def test_more_applications_than_the_stack_is_deep_are_assigned() -> None:
 
 def seats(most: int) -> routing.Linear:
     """Every application needs 1 Mbit/s, every tier has `most`."""
-    return routing.Linear(least_mbps={f"a{n:04d}": 1 for n in range(100)}, levels=lambda _tier, _most: ((most, 5),))
+    return routing.Linear(least_kbps={f"a{n:04d}": 1 for n in range(100)}, levels=lambda _tier, _most: ((most, 5),))
 
 
 def seated(most: int) -> TierCost:
@@ -219,7 +219,7 @@ def test_a_tight_fit_is_found_near_the_linear_one() -> None:
         return Infeasible(subject=tier, rejected=(), relaxation="grow") if load > 15 else 5
 
     least = {a: 2 if a in big else 1 for a in names}
-    linear = routing.Linear(least_mbps=least, levels=lambda _tier, _most: ((15, 5),))
+    linear = routing.Linear(least_kbps=least, levels=lambda _tier, _most: ((15, 5),))
     found = chains(routing.assign("v", replace(made, linear=linear), cost))
     assert sorted(found) == names
     for chain in set(found.values()):
