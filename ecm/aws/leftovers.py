@@ -2,8 +2,8 @@
 
 The engine writes down each creation before it begins; a process killed between AWS's answer and the next checkpoint
 leaves that note and a resource without an owner. What is removed has the type and the tags or the name of such a note,
-and an id that the state does not know: nothing else is ever touched. What AWS would overwrite anyway (objects, alarms,
-registrations, settings of a bucket) needs no removal.
+and an id that the state does not know: nothing else is ever touched. What the next creation overwrites, since its name
+is the same again, needs no removal: OVERWRITTEN.
 """
 
 from __future__ import annotations
@@ -26,6 +26,17 @@ _ORDER: Final = (
     "aws:ec2/networkInterface:NetworkInterface",
 )
 """Dependants go before what they depend on; the order of all other types does not matter."""
+OVERWRITTEN: Final = frozenset(
+    {
+        "aws:cloudwatch/dashboard:Dashboard",
+        "aws:lb/targetGroupAttachment:TargetGroupAttachment",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
+    }
+)
+"""Registrations, settings and what the program itself names."""
 _IDENTITY: Final = ("Name", "ecm:stack", "ecm:slot", "ecm:generation")
 
 
@@ -346,6 +357,14 @@ _FINDERS: Final[Mapping[str, _Finder]] = {
         "Name",
         lambda client, row: client.delete_bucket(Bucket=row["Name"]),
         wanted="bucket",
+    ),
+    # The engine names each alarm anew: one that is left would go on beside its successor, and go red.
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _Named(
+        "cloudwatch",
+        "describe_alarms",
+        "MetricAlarms",
+        "AlarmName",
+        lambda client, row: client.delete_alarms(AlarmNames=[row["AlarmName"]]),
     ),
     "aws:cloudwatch/logGroup:LogGroup": _Named(
         "logs",

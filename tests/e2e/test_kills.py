@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ HELD = {
     "CreateListener": "Listener",
     "CreateManagedPrefixList": "ManagedPrefixList",
     "CreateFlowLogs": "FlowLog",
+    "PutMetricAlarm": "MetricAlarm",
 }
 """Actions whose answer is held back, so that the run dies between the deed and the checkpoint; and what they make."""
 HOLD_S, SURE_S = 6.0, 1.5
@@ -67,7 +69,9 @@ def project(start: Start) -> Project:
     made = start("dev")
     # Checkpoints as on a real account: they are what tells the next run what was under way.
     made.env = {key: value for key, value in made.env.items() if key != "PULUMI_SKIP_CHECKPOINTS"}
-    made_now(made).measured(now().isoformat())
+    made_now(made).load({"web": 100, "desktop": 100}, end=(now() + timedelta(days=1)).isoformat())
+    made.level(150)
+    made.measured(now().isoformat())
     assert made.ecm("reconcile").code == 11
     made.made("approve", "latest", "--why", "kills")
     return made
@@ -157,6 +161,7 @@ def deaths(project: Project) -> list[Death]:
     for number in range(KILLS):
         if project.snapshot().urns:
             project.engine.destroy()
+        project.measured(now().isoformat())  # a long campaign outlasts what telemetry may be old
         if number % 2 == 0:
             action = list(HELD)[number // 2 % len(HELD)]
             project.aws.faults({"hold_ms": {action: int(1000 * HOLD_S)}})

@@ -197,6 +197,25 @@ def test_the_load_balancer_and_its_parts(world: World) -> None:
     assert removed == (f"Listener {listener}", f"TargetGroup {target}", f"LoadBalancer {arn}")
 
 
+def test_an_alarm_is_told_by_the_name_that_the_engine_gave_it(world: World) -> None:
+    cloudwatch = world.client("cloudwatch")
+    for name in ("chain-main-0a1b2c3", "chain-main-4d5e6f7"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="ECM",
+            MetricName="EndToEndProbe",
+            ComparisonOperator="LessThanThreshold",
+            Threshold=0.5,
+            Period=60,
+            EvaluationPeriods=3,
+            Statistic="Average",
+        )
+    alarm, inputs = "aws:cloudwatch/metricAlarm:MetricAlarm", {"name": "chain-main-0a1b2c3", "tags": TAGS}
+    assert world.remove(alarm, inputs, "chain-main-0a1b2c3") == ()
+    assert world.remove(alarm, inputs) == ("MetricAlarm chain-main-0a1b2c3",)
+    assert [row["AlarmName"] for row in cloudwatch.describe_alarms()["MetricAlarms"]] == ["chain-main-4d5e6f7"]
+
+
 def test_identities(world: World) -> None:
     iam = world.client("iam")
     for name in ("mine", "other"):
