@@ -20,6 +20,7 @@ from ecm.agent.returns import ReturnRoutes
 from ecm.cli.runmetrics import run_metrics
 from ecm.model.links import PAGE, Topic, link
 from ecm.model.run import Run, RunOutcome
+from ecm.serve.sqlite import SqliteFile
 from tests.cli import ROOT
 from tests.reviews import HIGH, decided, prod
 from tests.serving import World, served
@@ -57,7 +58,7 @@ def agent_page(folder: Path) -> str:
 
 
 def serve_page(folder: Path) -> str:
-    world = World(folder / "book")
+    world = World(SqliteFile(folder / "book.db"))
     token = world.token(operator=True)
     with served(world) as of:
         return of(token).get("/metrics").text
