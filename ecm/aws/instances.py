@@ -108,10 +108,11 @@ def _targets(elb: ElasticLoadBalancingv2Client, arn: str) -> dict[str, Health]:
 
 def _status(status: Mapping[str, Any]) -> Health:
     checks = (status["InstanceStatus"]["Status"], status["SystemStatus"]["Status"])
-    return _worst(_STATUS_HEALTH.get(check, Health.UNKNOWN) for check in checks)
+    return worst(_STATUS_HEALTH.get(check, Health.UNKNOWN) for check in checks)
 
 
-def _worst(healths: Iterable[Health]) -> Health:
+def worst(healths: Iterable[Health]) -> Health:
+    """Return what weighs most of what several checks say."""
     return min(healths, key=_WORST_FIRST.index, default=Health.UNKNOWN)
 
 
@@ -165,7 +166,7 @@ def _node(slot: str, generation: int, instance_id: str, found: _Found) -> Observ
         state=state,
         health=_health(instance_id, state, groups, found),
         instance_check=found.status.get(instance_id, Health.UNKNOWN) if state in _RUNS else None,
-        target_check=_worst(t.get(instance_id, Health.UNKNOWN) for t in groups) if groups and state in _RUNS else None,
+        target_check=worst(t.get(instance_id, Health.UNKNOWN) for t in groups) if groups and state in _RUNS else None,
         launched_at=instance.get("LaunchTime"),
         private_ip=instance.get("PrivateIpAddress"),
         interface_id=interface_id,
@@ -180,4 +181,4 @@ def _health(instance_id: str, state: InstanceState, groups: list[Mapping[str, He
         return Health.UNKNOWN
     checks = [found.status.get(instance_id, Health.UNKNOWN)]
     checks += [targets.get(instance_id, Health.UNKNOWN) for targets in groups]
-    return _worst(checks)
+    return worst(checks)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from ecm.aws.instances import worst
 from ecm.model.base import UtcTime
 from ecm.model.contract import report_key
 from ecm.model.node_report import HEARTBEAT_S, MAX_REPORT, LayerName, NodeReport
@@ -24,7 +25,6 @@ SILENT: Final = timedelta(seconds=3 * HEARTBEAT_S)
 BOOT: Final = timedelta(minutes=10)
 """A node that was never right is new for so long: several times what a node takes to boot and join."""
 _READERS: Final = 8
-_WORST_FIRST: Final = (Health.UNHEALTHY, Health.NEW, Health.UNKNOWN, Health.HEALTHY)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _judged(node: ObservedNode, found: Heard, taken_at: UtcTime, *, trusted: boo
         says = f"silent for {minutes} min" + ("" if trusted else ", as most agents are")
     first = found.report.healthy_at if found.report else None
     possible = first is not None and node.launched_at is not None and node.launched_at <= first <= taken_at
-    health = node.health if check is Health.UNKNOWN else min(node.health, check, key=_WORST_FIRST.index)
+    health = node.health if check is Health.UNKNOWN else worst((node.health, check))
     return node.model_copy(
         update={
             "agent_check": check,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Final
@@ -182,7 +182,7 @@ def export(  # noqa: PLR0913 - as `add`
     private = clients.private_key(private_key, peer)
     if qr and private is None:
         raise CommandError("--qr: a code without the private key connects nobody; give --private-key FILE", Code.USAGE)
-    text = configuration(peer, at, terms if private is None else _with_key(terms, private))
+    text = configuration(peer, at, terms if private is None else replace(terms, private_key=private))
     if out is not None:
         clients.write_private(out, text)
         session.note(f"wrote {out}")
@@ -267,7 +267,7 @@ def _give(session: Session, given: _Given, change: Callable[[Roster, str], Shard
 
     changed = clients.change(session, network, given.why, given.doing, one)
     try:
-        clients.write_private(given.out, configuration(changed[0], at, _with_key(terms, pair.private)))
+        clients.write_private(given.out, configuration(changed[0], at, replace(terms, private_key=pair.private)))
     except CommandError as error:
         raise CommandError(
             f"{error}\n    Client {changed[0].id} is in the store and its key is lost: run "
@@ -275,10 +275,6 @@ def _give(session: Session, given: _Given, change: Callable[[Roster, str], Shard
         ) from None
     session.note(f"wrote {given.out}: the only place with the private key")
     _conclude(session, network, changed, given.doing)
-
-
-def _with_key(terms: Terms, private: str) -> Terms:
-    return Terms(host=terms.host, server_key=terms.server_key, dns=terms.dns, private_key=private)
 
 
 def _vpn(session: Session, named: str | None) -> Vpn:
